@@ -1,1 +1,20 @@
+"""What people look at: figures and tables of finished runs. Matplotlib is imported when the first figure is drawn."""
 
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+_HOME = {
+    "draw_comparison": "frostline.report.figures",
+    "runs_table": "frostline.report.tables",
+    "summary_table": "frostline.report.tables",
+}
+__all__ = ["draw_comparison", "runs_table", "summary_table"]
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name at its first use."""
+    if name not in _HOME:
+        raise AttributeError(f"module 'frostline.report' has no attribute '{name}'")
+    return getattr(importlib.import_module(_HOME[name]), name)

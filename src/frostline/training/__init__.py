@@ -1,1 +1,35 @@
+"""One run: Ultralytics carrying out a freeze plan, stage by stage, and what is measured of it."""
 
+from __future__ import annotations
+
+from frostline.training.checkpoints import Transfer, layers, locate_model, open_checkpoint, open_model
+from frostline.training.machine import choose_device, describe_device
+from frostline.training.prepare import CheckedData, Prepared, check_data, prepare
+from frostline.training.run import AuditError, Observer, Run, execute, plan_name, train
+from frostline.training.settings import DEFAULTS, PRESETS, parse_pairs, resolve_settings
+from frostline.training.spec import RunSpec
+
+__all__ = [
+    "DEFAULTS",
+    "PRESETS",
+    "AuditError",
+    "CheckedData",
+    "Observer",
+    "Prepared",
+    "Run",
+    "RunSpec",
+    "Transfer",
+    "check_data",
+    "choose_device",
+    "describe_device",
+    "execute",
+    "layers",
+    "locate_model",
+    "open_checkpoint",
+    "open_model",
+    "parse_pairs",
+    "plan_name",
+    "prepare",
+    "resolve_settings",
+    "train",
+]

@@ -1,0 +1,68 @@
+# Every target makes the environment first if it is missing, or out of date with pyproject.toml or constraints.txt.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+VENV := .venv
+BIN := $(VENV)/bin
+# PYTHON=/path/to/python picks an interpreter; without it, the first of these that runs, is in range and has venv.
+PYTHON ?=
+CANDIDATES := python3.11 python3.12 python3.10 python3 python
+IN_RANGE := import sys, venv, ensurepip; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 12))
+
+.PHONY: help setup demo test test-extra test-all lint bench docs clean
+
+help: ## Show this list
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
+
+setup: $(VENV)/.installed ## Make .venv with everything pinned in constraints.txt
+
+# Running a candidate is the only proof that it works: a version manager's shim can be on the path and still fail.
+$(BIN)/python:
+	@python=""; \
+	for candidate in $(if $(PYTHON),"$(PYTHON)",$(CANDIDATES)); do \
+	    if "$$candidate" -c '$(IN_RANGE)' >/dev/null 2>&1; then python="$$candidate"; break; fi; \
+	done; \
+	if [ -z "$$python" ]; then \
+	    echo "make: no Python 3.10, 3.11 or 3.12 with venv among: $(or $(PYTHON),$(CANDIDATES)); set PYTHON=/path/to/python" >&2; \
+	    exit 2; \
+	fi; \
+	echo "making $(VENV) with $$("$$python" --version)"; \
+	"$$python" -m venv --clear $(VENV)
+
+$(VENV)/.installed: pyproject.toml constraints.txt | $(BIN)/python
+	$(BIN)/python -m pip install --disable-pip-version-check --quiet -c constraints.txt -e '.[dev]'
+	@touch $@
+
+$(VENV)/.docs-installed: pyproject.toml constraints.txt | $(VENV)/.installed
+	$(BIN)/python -m pip install --disable-pip-version-check --quiet -c constraints.txt -e '.[docs]'
+	@touch $@
+
+demo: $(VENV)/.installed ## Run the whole way from images to an answer, without the network
+	$(BIN)/frostline demo
+
+test: $(VENV)/.installed ## Run what needs nothing beyond the repository
+	$(BIN)/python -m pytest -m "not shared and not browser"
+
+test-extra: $(VENV)/.installed ## Run only what test-all adds: real data, a browser (skipped with a reason if missing)
+	$(BIN)/python -m pytest -m "shared or browser"
+
+test-all: $(VENV)/.installed ## Run everything
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/.installed ## Check style, format, types and the import rules between rooms
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(VENV)/.installed ## Measure a study against plain Ultralytics
+	$(BIN)/python benchmarks/study.py
+
+docs: $(VENV)/.docs-installed ## Build the documentation into site/
+	$(BIN)/mkdocs build --strict
+
+clean: ## Remove what was built, .venv included; runs/ stays
+	rm -rf $(VENV) site build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

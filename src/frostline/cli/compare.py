@@ -1,0 +1,151 @@
+"""`frostline compare`: runs side by side, as a table, a figure, a CSV and a JSON file."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from typer.core import TyperCommand
+
+if TYPE_CHECKING:
+    from frostline.analysis import Comparison
+
+EPILOG = (
+    "Example: [bold]frostline compare runs/depth --metrics mAP50 mAP50-95 --out comparison.png "
+    "--small-classes Pedestrian,Cyclist[/bold]"
+)
+
+
+class Format(str, Enum):
+    """What is printed on standard output."""
+
+    TABLE = "table"
+    JSON = "json"
+
+
+class ManyMetricsCommand(TyperCommand):
+    """A command whose `--metrics` takes any number of words: `--metrics mAP50 mAP50-95`.
+
+    Click gives an option a fixed number of values, so each word is handed on as an option of its own.
+    """
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Parse as Click does, after giving every metric its own `--metrics`."""
+        return super().parse_args(ctx, spread_metrics(args))
+
+
+def spread_metrics(words: Sequence[str]) -> list[str]:
+    """Rewrite `--metrics a b` as `--metrics a --metrics b`, up to the next option or the next path.
+
+    A word counts as a path when it has a separator or when there is such a file or folder, unless it is a metric's
+    name. So folders may follow the metrics, and a misspelt metric is still told as one.
+    """
+    spread: list[str] = []
+    collecting = False
+    for index, word in enumerate(words):
+        if word == "--":
+            return [*spread, *words[index:]]
+        if word.startswith("-"):
+            collecting = word == "--metrics" or word.startswith("--metrics=")
+            if word != "--metrics":
+                spread.append(word)
+            elif index + 1 == len(words) or words[index + 1].startswith("-"):
+                spread.append(word)  # without a value, which is for Click to say
+                collecting = False
+        elif collecting and not _is_path(word):
+            spread += ["--metrics", word]
+        else:
+            collecting = False
+            spread.append(word)
+    return spread
+
+
+def _is_path(word: str) -> bool:
+    from frostline.analysis import metric_name
+    from frostline.errors import InputError
+
+    try:
+        metric_name(word)
+    except InputError:
+        return "/" in word or "\\" in word or Path(word).exists()
+    return False
+
+
+def compare(
+    folders: Annotated[
+        list[Path],
+        typer.Argument(metavar="DIR...", help="Study, arm, run and plain Ultralytics folders, old or new, in any mix."),
+    ],
+    metrics: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--metrics",
+            metavar="METRIC...",
+            help="What to draw and to print first: mAP50, mAP50-95, precision, recall.",
+            show_default="mAP50 mAP50-95",
+        ),
+    ] = None,
+    out: Annotated[
+        Path, typer.Option("--out", metavar="FILE", help="The figure: .png, .svg or .pdf. CSV and JSON go beside it.")
+    ] = Path("comparison.png"),
+    small_classes: Annotated[
+        str | None,
+        typer.Option("--small-classes", metavar="NAME,...", help="Classes whose mean AP50 is shown beside AP small."),
+    ] = None,
+    output: Annotated[
+        Format, typer.Option("--format", help="What to print: the table, or everything as JSON.")
+    ] = Format.TABLE,
+) -> None:
+    """Compare runs: final metrics, convergence, overfitting, small objects and cost, as a table and a figure."""
+    from frostline.analysis import chosen_metrics, compare_runs, find_runs
+    from frostline.report import draw_comparison
+
+    # Before anything is read: a misspelt metric is told at once.
+    chosen = chosen_metrics([word for given in metrics or ["mAP50", "mAP50-95"] for word in given.split(",") if word])
+    small = [name.strip() for name in (small_classes or "").split(",") if name.strip()]
+    comparison = compare_runs(find_runs(folders), chosen, small)
+    figure = draw_comparison(comparison.runs, chosen, out)
+    comparison.write_csv(out.with_suffix(".csv"))
+    comparison.write_json(out.with_suffix(".json"))
+    as_json = output is Format.JSON
+    if as_json:
+        _print_json(comparison)
+    else:
+        _print_tables(comparison, chosen)
+    typer.echo(f"figure: {figure}", err=as_json)
+    typer.echo(f"every column: {out.with_suffix('.csv')}", err=as_json)
+    typer.echo(f"and where each is from: {out.with_suffix('.json')}", err=as_json)
+
+
+def _print_json(comparison: Comparison) -> None:
+    import json
+
+    typer.echo(json.dumps(comparison.as_json(), indent=2, ensure_ascii=False, allow_nan=False))
+
+
+def _print_tables(comparison: Comparison, metrics: Sequence[str]) -> None:
+    from rich.console import Console
+
+    from frostline.report import runs_table, summary_table
+
+    console = Console(highlight=False)
+    table, left_out = runs_table(comparison, metrics, console)
+    console.print(table)
+    arms = summary_table(comparison, metrics)
+    if arms is not None:
+        console.print("\nMean [lowest, highest] over the seeds of an arm", style="bold", markup=False)
+        console.print(arms)
+    console.print()
+    notes = [
+        "mAP50, mAP50-95, precision, recall: Ultralytics' definition, best checkpoint. AP small: COCO's.",
+        "Epochs to 90 % of the final mAP50, the mean of the last 5 epochs. Gap: of mAP50-95.",
+    ]
+    if left_out:
+        notes.append(f"Not shown at this width: {', '.join(left_out)}.")
+    if any(not run.counts for run in comparison.runs):
+        notes.append("Runs that are not finished have the best epoch so far, and count in no mean.")
+    for note in notes:
+        console.print(note, style="dim", markup=False)

@@ -1,0 +1,168 @@
+"""Labels read and checked before anything is trained on them."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from frostline.datasets.dataset import Dataset, label_path
+from frostline.errors import InputError
+
+BOX_COLUMNS = 5
+ROUNDING = 1e-6
+"""How far outside [0, 1] a coordinate may lie: the last of the six digits that converters print."""
+
+_STEP = 1000
+
+
+@dataclass(frozen=True)
+class LabelSummary:
+    """What the labels of a dataset hold.
+
+    Attributes:
+        names: class id to class name.
+        images: number of images in each split.
+        labelled: of those, images with at least one box.
+        unlabelled: of those, images whose label file is missing or empty; they count as background.
+        boxes: for each split, the number of boxes of every class id, zeros included.
+    """
+
+    names: dict[int, str]
+    images: dict[str, int]
+    labelled: dict[str, int]
+    unlabelled: dict[str, int]
+    boxes: dict[str, dict[int, int]]
+
+
+def check_labels(dataset: Dataset, progress: Callable[[int, int], None] | None = None) -> LabelSummary:
+    """Read every label file of a dataset, and stop at labels that a training would drop without a word.
+
+    Ultralytics leaves out every image whose label file it cannot use (a class id out of range, a coordinate far outside
+    the image, a wrong number of columns) and mentions it in a warning at most. The run then trains and validates on
+    fewer images than it was given. Here such a file is an error. A missing or empty label file is legal: the image has
+    no objects. Rows of a polygon (class and three points or more) are legal where a file holds nothing else, and count
+    as one box each.
+
+    Args:
+        dataset: from `load_dataset`.
+        progress: called with (label files read, label files in all) every thousand files and at the end.
+
+    Returns:
+        Images and boxes per split.
+
+    Raises:
+        InputError: a label is wrong, naming the first file and line and how many more there are; or `train` or `val`
+            has not one box, which is a sign of labels in the wrong place.
+    """
+    total, done = sum(len(images) for images in dataset.splits.values()), 0
+    problems = _Problems()
+    images: dict[str, int] = {}
+    labelled: dict[str, int] = {}
+    boxes: dict[str, dict[int, int]] = {}
+    for split, paths in dataset.splits.items():
+        count = Counter[int]()
+        with_boxes = 0
+        for image in paths:
+            rows = _rows(label_path(image), len(dataset.names), problems)
+            with_boxes += bool(rows)
+            count.update(rows)
+            done += 1
+            if progress and (done % _STEP == 0 or done == total):
+                progress(done, total)
+        images[split], labelled[split] = len(paths), with_boxes
+        boxes[split] = {index: count[index] for index in dataset.names}
+    problems.raise_if_any()
+    for split in ("train", "val"):
+        if not labelled[split]:
+            place = label_path(dataset.splits[split][0])
+            raise InputError(
+                f"{dataset.yaml}: no image of '{split}:' has a label; labels are looked for in files such as {place}"
+            )
+    unlabelled = {split: images[split] - labelled[split] for split in images}
+    return LabelSummary(dataset.names, images, labelled, unlabelled, boxes)
+
+
+@dataclass
+class _Problems:
+    """The first bad label, and how many there are."""
+
+    first: str = ""
+    lines: int = 0
+    files: set[Path] = field(default_factory=set)
+
+    def add(self, file: Path, line: int, what: str) -> None:
+        self.first = self.first or f"{file}, line {line}: {what}"
+        self.lines += 1
+        self.files.add(file)
+
+    def raise_if_any(self) -> None:
+        if not self.lines:
+            return
+        more, others = self.lines - 1, len(self.files) - 1
+        rest = "no other line is wrong"
+        if more:
+            where = f"{others} other file{'s' * (others != 1)}" if others else "the same file"
+            same = " it and" if others and more > others else ""
+            rest = f"{more} more line{'s' * (more != 1)} in{same} {where} {'are' if more != 1 else 'is'} wrong too"
+        raise InputError(f"{self.first} ({rest}); correct the labels, a training would leave such images out")
+
+
+def _rows(file: Path, classes: int, problems: _Problems) -> list[int]:
+    """Return the class id of every good row; report the others."""
+    try:
+        text = file.read_text(encoding="utf-8-sig")
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except UnicodeDecodeError:
+        problems.add(file, 1, "this is not UTF-8 text")
+        return []
+    except OSError as error:
+        raise InputError(f"{file}: cannot be read ({error.strerror}); check what it is and its permissions") from error
+    found: list[int] = []
+    lines = list(_split(text))
+    polygons = any(len(row) > BOX_COLUMNS + 1 for _, row in lines)
+    for number, row in lines:
+        try:
+            values = [float(word) for word in row]
+        except ValueError:
+            problems.add(file, number, f"'{' '.join(row[:BOX_COLUMNS])}' is not numbers only")
+            continue
+        if what := _wrong_shape(len(row), polygons) or _wrong_values(values, classes):
+            problems.add(file, number, what)
+        else:
+            found.append(int(values[0]))
+    return found
+
+
+def _split(text: str) -> Iterator[tuple[int, list[str]]]:
+    for number, line in enumerate(text.splitlines(), start=1):
+        if row := line.split():
+            yield number, row
+
+
+def _wrong_shape(columns: int, polygons: bool) -> str:
+    """Say what is wrong with the number of columns, or nothing."""
+    if polygons and (columns < BOX_COLUMNS + 2 or columns % 2 == 0):
+        mixed = " in a file of polygons" if columns == BOX_COLUMNS else ""
+        return f"{columns} columns{mixed}; a polygon row has a class and three or more x y pairs, a box row 5 columns"
+    if not polygons and columns != BOX_COLUMNS:
+        return f"{columns} columns instead of 5 (class, x centre, y centre, width, height)"
+    return ""
+
+
+def _wrong_values(values: Sequence[float], classes: int) -> str:
+    """Say what is wrong with a class id or a coordinate, or nothing."""
+    number, *coordinates = values
+    if not all(map(math.isfinite, values)):
+        return "a value is not finite"
+    if number != int(number):
+        return f"class {number:g} is not a whole number"
+    if not 0 <= number < classes:
+        return f"class {int(number)} is out of range, the dataset has {classes} (0 to {classes - 1})"
+    if min(coordinates) >= -ROUNDING and max(coordinates) <= 1 + ROUNDING:
+        return ""
+    outside = next(value for value in coordinates if not -ROUNDING <= value <= 1 + ROUNDING)
+    return f"coordinate {outside:g} is outside [0, 1]; coordinates are shares of the image"

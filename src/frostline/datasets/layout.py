@@ -1,0 +1,120 @@
+"""The folder that every converter writes: images and labels in two splits, and a data.yaml without absolute paths."""
+
+from __future__ import annotations
+
+import math
+import random
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import yaml
+
+from frostline.datasets.dataset import IMAGE_SUFFIXES
+from frostline.errors import InputError
+from frostline.files import write_text, written_beside
+
+
+def split_names(names: Sequence[str], ratio: float, seed: int) -> dict[str, list[str]]:
+    """Split names into `train` and `val`, the same on any machine and in whatever order they come.
+
+    Args:
+        names: at least two, all different.
+        ratio: share of `train`, in (0, 1). The number is rounded down; each split gets at least one.
+        seed: picks the split.
+
+    Returns:
+        The names of each split, sorted.
+
+    Raises:
+        InputError: the ratio is out of range, or there are fewer than two names.
+    """
+    if not 0 < ratio < 1:
+        raise InputError(f"ratio {ratio:g} must lie between 0 and 1, such as 0.8 for 80 % to train on")
+    if len(names) < 2:
+        raise InputError(f"{len(names)} usable image(s) cannot be split in two; at least 2 are needed")
+    ordered = sorted(names)
+    draw = random.Random(seed)  # its random() is the one method whose sequence Python promises to keep for a seed
+    keys = {name: draw.random() for name in ordered}
+    shuffled = sorted(ordered, key=keys.__getitem__)
+    count = min(max(math.floor(len(ordered) * ratio + 1e-9), 1), len(ordered) - 1)
+    return {"train": sorted(shuffled[:count]), "val": sorted(shuffled[count:])}
+
+
+def write_dataset(
+    out: Path,
+    splits: Mapping[str, Sequence[str]],
+    images: Mapping[str, Path],
+    labels: Mapping[str, str],
+    classes: Sequence[str],
+    *,
+    note: str,
+    extra: Mapping[str, str] | None = None,
+    link: bool = False,
+    progress: Callable[[int, int], None] | None = None,
+) -> Path:
+    """Write `out/images/<split>`, `out/labels/<split>`, `extra` files and, last, `out/data.yaml`.
+
+    Writing the same dataset again gives the same files. A folder that holds other images or labels is refused, as an
+    image left from another split could end up in both.
+
+    Args:
+        out: the dataset folder; made if missing.
+        splits: split to image stems.
+        images: stem to image file.
+        labels: stem to the text of its label file.
+        classes: class names in the order of their ids.
+        note: a comment of one line for the data.yaml.
+        extra: name to text of further files beside the data.yaml.
+        link: make symbolic links to the images instead of copies.
+        progress: called with (images written, images in all).
+
+    Returns:
+        The path of the data.yaml.
+
+    Raises:
+        InputError: `out` holds another dataset or cannot be written.
+    """
+    try:
+        _refuse_another_dataset(out, splits, images)
+        done, total = 0, sum(map(len, splits.values()))
+        for split, stems in splits.items():
+            for stem in stems:
+                _place(images[stem], out / "images" / split / images[stem].name, link)
+                with written_beside(out / "labels" / split / f"{stem}.txt") as beside:
+                    beside.write_text(labels[stem], encoding="utf-8")
+                done += 1
+                if progress:
+                    progress(done, total)
+        for name, text in (extra or {}).items():
+            write_text(out / name, text)
+        content = {**{split: f"images/{split}" for split in splits}, "names": dict(enumerate(classes))}
+        body = yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
+        write_text(out / "data.yaml", f"# {note} Paths are relative to this file.\n{body}")
+    except OSError as error:
+        # A full disk, a read-only folder.
+        reason = error.strerror or error
+        raise InputError(f"{out}: cannot be written ({reason}); make room or choose another folder") from error
+    return out / "data.yaml"
+
+
+def _refuse_another_dataset(out: Path, splits: Mapping[str, Sequence[str]], images: Mapping[str, Path]) -> None:
+    for split, stems in splits.items():
+        planned = {images[stem].name for stem in stems} | {f"{stem}.txt" for stem in stems}
+        for folder in (out / "images" / split, out / "labels" / split):
+            for path in sorted(folder.iterdir()) if folder.is_dir() else []:
+                data = path.suffix.lower() in IMAGE_SUFFIXES or path.suffix == ".txt"
+                if data and not path.name.startswith(".") and path.name not in planned:
+                    raise InputError(f"{path}: is not part of this split; choose an empty folder or remove {out}")
+
+
+def _place(source: Path, place: Path, link: bool) -> None:
+    if not link:
+        with written_beside(place) as beside:
+            shutil.copyfile(source, beside)
+        return
+    place.parent.mkdir(parents=True, exist_ok=True)
+    beside = place.with_name(f".{place.name}.link")
+    beside.unlink(missing_ok=True)
+    beside.symlink_to(source.resolve())
+    beside.replace(place)

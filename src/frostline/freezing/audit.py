@@ -1,0 +1,226 @@
+"""The audit: proof that what was to stay frozen did, bit for bit, and that what was to train got gradients."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import nn
+
+from frostline.freezing.apply import Freeze
+from frostline.freezing.layers import find_layers, layer_index
+
+
+@dataclass(frozen=True)
+class AuditCheck:
+    """One question asked of a run.
+
+    Attributes:
+        name: what was checked.
+        passed: the answer.
+        detail: what was found, in words, with the first offenders by name.
+    """
+
+    name: str
+    passed: bool
+    detail: str
+
+
+@dataclass
+class Audit:
+    """All checks of a run or a stage."""
+
+    checks: list[AuditCheck] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def passed(self) -> bool:
+        """True when every check passed and there was at least one."""
+        return bool(self.checks) and all(check.passed for check in self.checks)
+
+    @property
+    def verdict(self) -> str:
+        """`PASS` or `FAIL`."""
+        return "PASS" if self.passed else "FAIL"
+
+    @property
+    def failures(self) -> list[AuditCheck]:
+        """The checks that failed."""
+        return [check for check in self.checks if not check.passed]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the audit as plain data for `audit.json`."""
+        checks = [{"name": c.name, "passed": c.passed, "detail": c.detail} for c in self.checks]
+        return {"verdict": self.verdict, "checks": checks, "notes": list(self.notes)}
+
+
+class FreezeWatch:
+    """Watches one stage: copies frozen tensors at its start, collects gradient norms, and audits at its end.
+
+    Args:
+        model: the live model, with the freeze applied; see `find_layers`.
+        freeze: what is frozen in it.
+    """
+
+    def __init__(self, model: Any, freeze: Freeze) -> None:
+        self.layers: nn.Sequential = find_layers(model)
+        self.freeze = freeze
+        self._parameters = dict(self.layers.named_parameters())
+        self._before = {name: self._parameters[name].detach().clone() for name in (*freeze.frozen, *freeze.fixed)}
+        self._statistics = {
+            f"{name}.{part}": buffer.detach().clone()
+            for name in freeze.batchnorms
+            for part, buffer in self.layers.get_submodule(name).named_buffers(recurse=False)
+        }
+        self._start = {name: fingerprint(tensor) for name, tensor in {**self._before, **self._statistics}.items()}
+        self._got_gradient: set[str] = set()
+        self._squares: dict[int, float] = {}
+        self._steps = 0
+        self._foreign_gradients: set[str] = set()
+
+    def observe_gradients(self, scale: float = 1.0) -> None:
+        """Note which tensors have gradients and their norms; call it once before each optimizer step.
+
+        Args:
+            scale: what the loss was multiplied with (a gradient scaler's factor).
+        """
+        with_gradient = [(name, p.grad) for name, p in self._parameters.items() if p.grad is not None]
+        self._steps += 1
+        if not with_gradient:
+            return
+        norms = torch.stack(torch._foreach_norm([g for _, g in with_gradient], 2)).double().cpu() / scale
+        frozen = set(self._before)
+        sums: dict[int, float] = {}
+        for (name, _), norm in zip(with_gradient, norms.tolist(), strict=True):
+            if name in frozen:
+                self._foreign_gradients.add(name)
+            if norm > 0 and math.isfinite(norm):
+                self._got_gradient.add(name)
+                sums[layer_index(name)] = sums.get(layer_index(name), 0.0) + norm * norm
+        for index, total in sums.items():
+            self._squares[index] = self._squares.get(index, 0.0) + math.sqrt(total)
+
+    def epoch_gradient_norms(self) -> dict[int, float]:
+        """Return the mean over this epoch's steps of each layer's gradient L2 norm, and start the next epoch.
+
+        Layers without a trainable parameter are absent.
+        """
+        trainable = set(self.freeze.trainable_layers)
+        norms = {i: self._squares.get(i, 0.0) / max(self._steps, 1) for i in sorted(trainable)}
+        self._squares, self._steps = {}, 0
+        return norms
+
+    @property
+    def got_gradient(self) -> frozenset[str]:
+        """Tensors that had a finite gradient other than zero at some step."""
+        return frozenset(self._got_gradient)
+
+    @property
+    def fingerprints(self) -> dict[str, str]:
+        """Fingerprint of every frozen tensor and statistic at the start of the stage."""
+        return dict(self._start)
+
+    def restore(self, got_gradient: Iterable[str], fingerprints: Mapping[str, str]) -> None:
+        """Take over from the process that an interruption ended: what had gradients, and what the stage started from.
+
+        Args:
+            got_gradient: its `got_gradient`.
+            fingerprints: its `fingerprints`.
+        """
+        self._got_gradient |= set(got_gradient)
+        self._start = dict(fingerprints)
+
+    def audit(
+        self,
+        optimizer: torch.optim.Optimizer | None = None,
+        checkpoint: Mapping[str, torch.Tensor] | None = None,
+    ) -> Audit:
+        """Ask every question.
+
+        Args:
+            optimizer: checked to hold the trainable parameters and nothing else.
+            checkpoint: tensors of the saved model by name below the layer list, checked to hold the frozen values in
+                half precision, as Ultralytics saves them.
+        """
+        audit = Audit()
+        audit.checks += [self._unchanged(), self._statistics_unchanged(), self._flags(), self._trained(audit)]
+        if optimizer is not None:
+            audit.checks.append(self._optimizer(optimizer))
+        if checkpoint is not None:
+            audit.checks.append(check_saved(self._start, checkpoint))
+        return audit
+
+    def _unchanged(self) -> AuditCheck:
+        moved = [name for name, old in self._before.items() if not torch.equal(old, self._parameters[name].detach())]
+        return _check("frozen weights are bitwise unchanged", moved, len(self._before), "tensors")
+
+    def _statistics_unchanged(self) -> AuditCheck:
+        buffers = dict(self.layers.named_buffers())
+        moved = [name for name, old in self._statistics.items() if not torch.equal(old, buffers[name])]
+        return _check("statistics of frozen BatchNorms are unchanged", moved, len(self._statistics), "buffers")
+
+    def _flags(self) -> AuditCheck:
+        frozen = set(self._before)
+        wrong = [name for name, p in self._parameters.items() if p.requires_grad == (name in frozen)]
+        wrong += sorted(self._foreign_gradients)
+        return _check(
+            "requires_grad follows the plan and no frozen tensor had a gradient",
+            wrong,
+            len(self._parameters),
+            "tensors",
+        )
+
+    def _trained(self, audit: Audit) -> AuditCheck:
+        return check_trained(self.freeze, self._got_gradient, audit)
+
+    def _optimizer(self, optimizer: torch.optim.Optimizer) -> AuditCheck:
+        names = {id(p): name for name, p in self._parameters.items()}
+        held = {names[id(p)] for group in optimizer.param_groups for p in group["params"] if id(p) in names}
+        wrong = sorted(held ^ set(self.freeze.trainable))
+        return _check(
+            "the optimizer holds the trainable tensors and no other", wrong, len(self.freeze.trainable), "tensors"
+        )
+
+
+def fingerprint(tensor: torch.Tensor) -> str:
+    """Return a SHA-256 of a tensor's values in half precision, the precision that Ultralytics saves.
+
+    Rounding to half loses nothing twice, so a float32 tensor, its saved copy and the tensor loaded from that copy have
+    the same fingerprint.
+    """
+    values = tensor.detach().to("cpu", torch.float16 if tensor.is_floating_point() else tensor.dtype).contiguous()
+    return hashlib.sha256(values.numpy().tobytes()).hexdigest()
+
+
+def check_saved(start: Mapping[str, str], checkpoint: Mapping[str, torch.Tensor]) -> AuditCheck:
+    """Check that a saved model holds what was frozen when the stage began.
+
+    Args:
+        start: fingerprints by name below the layer list.
+        checkpoint: tensors of the saved model by the same names.
+    """
+    wrong = [name for name, old in start.items() if name not in checkpoint or fingerprint(checkpoint[name]) != old]
+    return _check("the checkpoint holds the values that were frozen at the start", wrong, len(start), "tensors")
+
+
+def check_trained(freeze: Freeze, got_gradient: Iterable[str], audit: Audit) -> AuditCheck:
+    """Check that every layer that was to train got gradients; note single tensors that never did in `audit`."""
+    heard_names = set(got_gradient)
+    silent = [name for name in freeze.trainable if name not in heard_names]
+    heard = {layer_index(name) for name in heard_names}
+    dead = [f"layer {index}" for index in freeze.trainable_layers if index not in heard]
+    if silent and not dead:
+        # A box branch of a level without positives has no gradient, and that is no fault of the freeze.
+        audit.notes.append(f"{len(silent)} trainable tensors never had a gradient, such as {silent[0]}")
+    return _check("every layer that was to train got gradients", dead, len(freeze.trainable_layers), "layers")
+
+
+def _check(name: str, wrong: list[str], total: int, unit: str) -> AuditCheck:
+    if not wrong:
+        return AuditCheck(name, True, f"all {total} {unit}")
+    shown = ", ".join(wrong[:3]) + (f" and {len(wrong) - 3} more" if len(wrong) > 3 else "")
+    return AuditCheck(name, False, f"{len(wrong)} of {total} {unit} wrong: {shown}")

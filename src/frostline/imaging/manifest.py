@@ -1,0 +1,86 @@
+"""chroma.json: how a folder of log-chromaticity images came to be, image by image, so that no work is done twice."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from frostline.errors import InputError
+from frostline.files import write_json
+
+NAME = "chroma.json"
+VERSION = 1
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where an image came from, and when that was last changed.
+
+    Attributes:
+        source: its path relative to the source folder, with forward slashes.
+        size_bytes: the source's size.
+        mtime_ns: the source's modification time in nanoseconds.
+        isd: the unit direction that was taken out.
+        linearised: whether its values were sRGB and were linearised.
+    """
+
+    source: str
+    size_bytes: int
+    mtime_ns: int
+    isd: tuple[float, float, float]
+    linearised: bool = False
+
+    def same_input(self, other: Source) -> bool:
+        """Say whether converting both would read the same file with the same direction."""
+        return (self.source, self.size_bytes, self.mtime_ns, self.isd) == (
+            other.source,
+            other.size_bytes,
+            other.mtime_ns,
+            other.isd,
+        )
+
+
+@dataclass
+class Manifest:
+    """The content of chroma.json.
+
+    Attributes:
+        parameters: what all images share: anchor, encode, bits, isd (the dataset's), transfer, source folder.
+        images: the source of every finished image, by its path relative to the folder of the manifest.
+    """
+
+    parameters: dict[str, Any]
+    images: dict[str, Source] = field(default_factory=dict)
+
+    def save(self, folder: Path) -> None:
+        """Write chroma.json into a folder, whole or not at all, with the images in order."""
+        images = {name: vars(self.images[name]) for name in sorted(self.images)}
+        write_json(folder / NAME, {"version": VERSION, **self.parameters, "images": images})
+
+
+def load(folder: Path) -> Manifest | None:
+    """Read the manifest of a folder; None if it has none.
+
+    Raises:
+        InputError: if it is there but is not one of this version.
+    """
+    file = folder / NAME
+    if not file.is_file():
+        return None
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+        if content.pop("version") != VERSION:
+            raise ValueError
+        images = {name: _source(entry) for name, entry in content.pop("images").items()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        raise InputError(
+            f"{file}: not a manifest of this version of Frostline; remove it or choose a new folder"
+        ) from None
+    return Manifest(content, images)
+
+
+def _source(entry: dict[str, Any]) -> Source:
+    red, green, blue = entry.pop("isd")
+    return Source(isd=(red, green, blue), **entry)

@@ -1,0 +1,94 @@
+"""The same function over many items in worker processes, with failures kept apart from results."""
+
+from __future__ import annotations
+
+import logging
+import multiprocessing
+import os
+import signal
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from typing import TypeVar
+
+from frostline.errors import InputError
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+SPAWN_PAYS_FROM = 24
+"""Fewer items than this are done in this process, as starting workers takes longer than the work."""
+
+
+def worker_count(workers: int | None, items: int) -> int:
+    """Say how many processes to use.
+
+    Args:
+        workers: what the user asked for; None for one a core that this process may run on.
+        items: how many items there are.
+
+    Raises:
+        InputError: if fewer than one was asked for.
+    """
+    if workers is not None and workers < 1:
+        raise InputError(f"workers must be at least 1, not {workers}")
+    if workers is not None:
+        return max(1, min(workers, items))
+    affinity = getattr(os, "sched_getaffinity", None)  # absent on macOS and Windows
+    cores = len(affinity(0)) if affinity else os.cpu_count() or 1
+    return cores if items >= SPAWN_PAYS_FROM else 1
+
+
+def each(
+    function: Callable[[Item], Result], items: Sequence[Item], workers: int | None = None
+) -> Iterator[tuple[Item, Result | Exception]]:
+    """Call a function on every item and give each result as it comes, in any order.
+
+    Args:
+        function: at the top level of a module, as workers find it by its name.
+        items: what can be pickled.
+        workers: as `worker_count`. With one, everything happens in this process.
+
+    Yields:
+        An item with its result, or with the exception that it raised: one bad item never ends the batch. Items whose
+        worker was killed come with a RuntimeError.
+    """
+    count = worker_count(workers, len(items))
+    if count == 1:
+        for item in items:
+            yield item, _attempt(function, item)
+        return
+    # Spawned, not forked: a fork copies locks that OpenCV's and numba's threads may hold.
+    context = multiprocessing.get_context("spawn")
+    pool = ProcessPoolExecutor(count, mp_context=context, initializer=_start_worker)
+    try:
+        waiting: dict[Future[Result | Exception], Item] = {
+            pool.submit(_attempt, function, item): item for item in items
+        }
+        for future in as_completed(waiting):
+            yield waiting[future], _outcome(future)
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _outcome(future: Future[Result | Exception]) -> Result | Exception:
+    try:
+        return future.result()
+    except BrokenProcessPool:
+        return RuntimeError("a worker process ended unexpectedly (out of memory?); run again with fewer workers")
+
+
+def _attempt(function: Callable[[Item], Result], item: Item) -> Result | Exception:
+    try:
+        return function(item)
+    except Exception as error:
+        return error
+
+
+def _start_worker() -> None:
+    """Leave Ctrl-C to the parent, and the cores to the other workers."""
+    import cv2
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    cv2.setNumThreads(1)
+    logging.getLogger().addHandler(logging.NullHandler())

@@ -1,0 +1,141 @@
+"""The panel of learning curves: one metric over the epochs, a mean and a band an arm."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
+from numpy.typing import NDArray
+
+from frostline.analysis import RunFolder
+from frostline.report.palette import ArmStyle
+
+_MARKERS_A_LINE = 8
+
+
+@dataclass(frozen=True)
+class ArmCurves:
+    """One metric of one arm over its epochs.
+
+    Attributes:
+        arm: the arm's name.
+        epochs: (n,) epoch numbers that all runs of the arm have.
+        runs: (seeds, n) the metric; NaN where a run has no value.
+        longer: (epochs, values) of every run that went on alone after the others had ended.
+    """
+
+    arm: str
+    epochs: NDArray[np.int64]
+    runs: NDArray[np.float64]
+    longer: tuple[tuple[NDArray[np.int64], NDArray[np.float64]], ...]
+
+
+def arm_curves(runs: Sequence[RunFolder], metric: str) -> list[ArmCurves]:
+    """Gather the curves of each arm that has any, in the order of the runs.
+
+    Args:
+        runs: those to draw; every run of an arm counts the same.
+        metric: one of `analysis.METRICS`.
+    """
+    arms: dict[str, list[tuple[NDArray[np.int64], NDArray[np.float64]]]] = {}
+    for run in runs:
+        if run.results is not None and run.results.get_column(metric).null_count() < run.results.height:
+            curve = run.results.get_column("epoch").to_numpy(), run.results.get_column(metric).to_numpy()
+            arms.setdefault(run.arm, []).append(curve)
+    gathered = []
+    for arm, curves in arms.items():
+        shared = sorted(set.intersection(*(set(epochs.tolist()) for epochs, _ in curves)))
+        values = [metric_values[np.isin(epochs, shared)] for epochs, metric_values in curves]
+        last = shared[-1] if shared else 0
+        longer = tuple((e[e >= last], v[e >= last]) for e, v in curves if e[-1] > last)
+        gathered.append(ArmCurves(arm, np.array(shared, dtype=np.int64), np.array(values), longer))
+    return gathered
+
+
+def draw_learning(axes: Axes, runs: Sequence[RunFolder], metric: str, styles: Mapping[str, ArmStyle]) -> None:
+    """Draw a metric over the epochs: a line an arm (the mean of its seeds), and a band from lowest to highest seed.
+
+    Args:
+        axes: where to draw.
+        runs: as for `arm_curves`.
+        metric: one of `analysis.METRICS`.
+        styles: the look of every arm.
+    """
+    gathered = arm_curves(runs, metric)
+    for place, curves in enumerate(gathered):
+        _draw_arm(axes, curves, styles[curves.arm], place, len(gathered))
+    axes.set_title(f"{metric} while training")
+    axes.set_xlabel("epoch")
+    axes.set_ylabel(f"{metric} (validation)")
+    if not gathered:
+        axes.set_axis_off()
+        axes.text(0.5, 0.5, f"no {metric} in these folders", transform=axes.transAxes, ha="center", color="#555555")
+        return
+    axes.set_ylim(bottom=0)
+    axes.yaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
+    axes.xaxis.set_major_locator(MaxNLocator(8, steps=[1, 2, 5, 10], integer=True, min_n_ticks=1))
+    last = max(int(run.results.item(-1, "epoch")) for run in runs if run.results is not None)
+    margin = max(0.03 * (last - 1), 0.1)
+    axes.set_xlim(1 - min(margin, 0.5), last + margin)  # no tick at an epoch 0 that never was
+    _mark_stages(axes, runs)
+
+
+def _draw_arm(axes: Axes, curves: ArmCurves, style: ArmStyle, place: int, arms: int) -> None:
+    look: dict[str, Any] = {"color": style.colour, "linestyle": style.linestyle}
+    width = 1.7 if curves.epochs.size <= 100 else 1.2
+    if curves.epochs.size:
+        step = max(1, round(curves.epochs.size / _MARKERS_A_LINE))
+        # Each arm's markers start elsewhere, so that equal curves do not hide one another's.
+        first = min(curves.epochs.size - 1, step * place // max(1, arms))
+        axes.plot(
+            curves.epochs,
+            curves.runs.mean(axis=0),
+            marker=style.marker,
+            markevery=(first, step),
+            markersize=6,
+            markeredgecolor="white",
+            markeredgewidth=0.5,
+            linewidth=width,
+            zorder=3,
+            **look,
+        )
+        if len(curves.runs) > 1:
+            low, high = curves.runs.min(axis=0), curves.runs.max(axis=0)
+            axes.fill_between(curves.epochs, low, high, color=style.colour, alpha=0.16, linewidth=0, zorder=2)
+    for epochs, values in curves.longer:
+        axes.plot(epochs, values, linewidth=0.8, alpha=0.7, zorder=2, **look)
+
+
+def _mark_stages(axes: Axes, runs: Sequence[RunFolder]) -> None:
+    """Draw a thin line where a stage begins, and name the stage above it."""
+    starts: dict[tuple[int, int], set[str]] = {}
+    for run in runs:
+        if run.results is None:
+            continue
+        stages = run.results.get_column("stage").to_list()
+        epochs = run.results.get_column("epoch").to_list()
+        for before, stage, epoch in zip(stages, stages[1:], epochs[1:], strict=False):
+            if before is not None and stage is not None and stage != before:
+                starts.setdefault((epoch, stage), set()).add(run.arm)
+    for (epoch, stage), arms in sorted(starts.items()):
+        name = (
+            f"stage {stage}"
+            if len(arms) > 1 or len({run.arm for run in runs}) == 1
+            else f"stage {stage} of {min(arms)}"
+        )
+        axes.axvline(epoch - 0.5, color="#555555", linewidth=0.9, linestyle=(0, (2, 2)), zorder=1)
+        axes.annotate(
+            name,
+            (epoch - 0.5, 1),
+            xycoords=("data", "axes fraction"),
+            xytext=(3, -3),
+            textcoords="offset points",
+            ha="left",
+            va="top",
+            fontsize=7.5,
+            color="#555555",
+        )

@@ -1,0 +1,214 @@
+"""Models from names, YAML and checkpoints: found, opened safely, built for a dataset, and what was loaded counted."""
+
+from __future__ import annotations
+
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from frostline.errors import InputError
+from frostline.freezing import LayerTable, find_layers, layer_table
+
+
+@dataclass(frozen=True)
+class Transfer:
+    """What a model got from a checkpoint.
+
+    Attributes:
+        loaded: tensors (weights, biases, statistics) that came whole.
+        total: tensors of the model.
+        fresh: names, below the layer list, of parameters that did not come whole; a partly copied tensor is among them.
+        source: the checkpoint, or None for a model without weights.
+    """
+
+    loaded: int
+    total: int
+    fresh: frozenset[str]
+    source: str | None
+
+    def describe(self) -> str:
+        """Say in one line what was loaded."""
+        if self.source is None:
+            return f"no checkpoint: all {self.total} tensors are random"
+        return (
+            f"{self.loaded} of {self.total} tensors loaded from {self.source}; {len(self.fresh)} parameters are fresh"
+        )
+
+
+def locate_model(model: str | Path) -> str:
+    """Find a model file, downloading an official checkpoint if that is what is named.
+
+    Args:
+        model: path or official name, `.pt` or `.yaml`; `yolo11s` without suffix means the checkpoint.
+
+    Returns:
+        A path (`.pt`) or a name that Ultralytics resolves (`.yaml`).
+
+    Raises:
+        InputError: no such file, and it cannot be downloaded.
+    """
+    from ultralytics.utils.checks import check_yaml
+    from ultralytics.utils.downloads import GITHUB_ASSETS_NAMES, attempt_download_asset
+
+    text = str(model).strip()
+    suffix = Path(text).suffix.lower()
+    if not suffix:
+        text, suffix = f"{text}.pt", ".pt"
+    if suffix in {".yaml", ".yml"}:
+        try:
+            from ultralytics.nn.tasks import yaml_model_load
+
+            if not Path(text).is_file():
+                yaml_model_load(text)
+            else:
+                check_yaml(text)
+        except Exception as error:
+            raise InputError(f"{model}: no such model YAML, here or among those of Ultralytics") from error
+        return text
+    if suffix != ".pt":
+        raise InputError(f"{model}: expected a checkpoint (.pt) or a model YAML (.yaml)")
+    if Path(text).is_file():
+        return text
+    if Path(text).name != text or text not in GITHUB_ASSETS_NAMES:
+        raise InputError(f"{model}: no such checkpoint")
+    try:
+        found = attempt_download_asset(text)
+    except Exception as error:
+        raise InputError(f"{model}: not on this disk, and the download failed: {_first_line(error)}") from error
+    if not Path(found).is_file():
+        raise InputError(f"{model}: not on this disk, and the download failed; put the file here or give its path")
+    return str(found)
+
+
+def open_checkpoint(path: str | Path, trust: bool = False) -> nn.Module:
+    """Open an Ultralytics checkpoint and return its model in float32.
+
+    A checkpoint is a pickle and can run code. It is therefore opened with the restricted loader first: only classes of
+    torch and Ultralytics that a model needs are allowed.
+
+    Args:
+        path: a `.pt` file.
+        trust: skip the restriction for a file that you made or trust.
+
+    Raises:
+        InputError: missing, empty, truncated, not a checkpoint, or one that names anything else.
+    """
+    from ultralytics.nn.tasks import torch_safe_load
+
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f"{path}: no such checkpoint")
+    if not zipfile.is_zipfile(path) and not trust:
+        raise InputError(f"{path}: not a checkpoint: the file is empty, truncated or something else")
+    try:
+        checkpoint, _ = torch_safe_load(str(path), safe_only=not trust)
+    except Exception as error:
+        if "outside the supported" in str(error) or isinstance(error, ModuleNotFoundError):
+            reason = _first_line(error.__cause__ or error)
+            raise InputError(
+                f"{path}: the checkpoint names things that a model does not need, which could run code ({reason}); "
+                "pass --trust-checkpoint if you know where it comes from"
+            ) from error
+        raise InputError(f"{path}: not a loadable checkpoint: {_first_line(error)}") from error
+    if not isinstance(checkpoint, dict):
+        raise InputError(f"{path}: not an Ultralytics checkpoint (it holds a {type(checkpoint).__name__})")
+    model = checkpoint.get("ema") or checkpoint.get("model")
+    if not isinstance(model, nn.Module):
+        raise InputError(f"{path}: not an Ultralytics checkpoint (it holds no model)")
+    return model.float()
+
+
+def open_model(model: str | Path, trust: bool = False) -> nn.Module:
+    """Open a model for looking at: a checkpoint with its weights, or a YAML with random ones.
+
+    Raises:
+        InputError: see `locate_model` and `open_checkpoint`.
+    """
+    located = locate_model(model)
+    if located.endswith(".pt"):
+        return open_checkpoint(located, trust)
+    from ultralytics import RTDETR, YOLO
+    from ultralytics.nn.tasks import yaml_model_load
+
+    try:
+        wrapper = RTDETR if "RTDETRDecoder" in str(yaml_model_load(located).get("head")) else YOLO
+        module = wrapper(located).model
+    except Exception as error:
+        raise InputError(f"{model}: cannot build a model from this YAML: {_first_line(error)}") from error
+    assert isinstance(module, nn.Module)
+    return module
+
+
+def layers(model: str | Path, imgsz: int = 640, trust: bool = False) -> LayerTable:
+    """Return the layer table of a model.
+
+    Args:
+        model: checkpoint or YAML, by path or official name.
+        imgsz: side of the square input, pixels.
+        trust: see `open_checkpoint`.
+
+    Example:
+        >>> table = layers("yolo11s.yaml")  # doctest: +SKIP
+        >>> len(table), table.parameters  # doctest: +SKIP
+        (24, 9458752)
+    """
+    return layer_table(open_model(model, trust), imgsz)
+
+
+def check_trainable(module: nn.Module, name: str | Path) -> None:
+    """Make sure that a model is a detector that Frostline trains.
+
+    Raises:
+        InputError: another task (segmentation, classification, ...) or RT-DETR, which has a trainer of its own.
+    """
+    head = type(find_layers(module)[-1]).__name__
+    if head == "RTDETRDecoder":
+        raise InputError(
+            f"{name}: RT-DETR cannot be trained here yet, Ultralytics trains it with another trainer; "
+            "`frostline layers` shows it"
+        )
+    if head not in {"Detect", "v10Detect"}:
+        raise InputError(f"{name}: not a detection model (its head is {head})")
+
+
+def count_transfer(module: nn.Module, source: nn.Module | None, name: str | None) -> Transfer:
+    """Count what a model holds of a checkpoint's tensors, after they were loaded.
+
+    A tensor came whole when it equals the checkpoint's of the same name, or holds the same values in another order (a
+    classification branch whose classes were reordered by name).
+
+    Args:
+        module: the loaded model.
+        source: the checkpoint's model, float32, or None.
+        name: the checkpoint's name, for messages.
+    """
+    target = find_layers(module).state_dict()
+    parameters = {key for key, _ in find_layers(module).named_parameters()}
+    if source is None:
+        return Transfer(0, len(target), frozenset(parameters), None)
+    given = find_layers(source).float().state_dict()
+    whole = {key for key, value in target.items() if key in given and _same_values(value, given[key])}
+    return Transfer(len(whole), len(target), frozenset(parameters - whole), name)
+
+
+def _same_values(a: torch.Tensor, b: torch.Tensor) -> bool:
+    if a.shape != b.shape:
+        return False
+    a, b = a.detach().cpu(), b.detach().cpu()
+    return torch.equal(a, b) or (a.ndim > 0 and torch.equal(a.flatten().sort().values, b.flatten().sort().values))
+
+
+def saved_tensors(path: Path) -> dict[str, torch.Tensor]:
+    """Return a checkpoint's tensors by name below the layer list, as saved (half precision)."""
+    checkpoint: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=False)  # written by this run
+    model = checkpoint.get("ema") or checkpoint["model"]
+    return dict(find_layers(model).state_dict())
+
+
+def _first_line(error: BaseException) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[0][:200] if lines else type(error).__name__

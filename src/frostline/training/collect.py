@@ -1,0 +1,200 @@
+"""A run's own files, made from its stages' and from measurements of its best checkpoint."""
+
+from __future__ import annotations
+
+import csv
+import io
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from frostline.analysis.coco import evaluate_coco
+from frostline.analysis.predictions import read_predictions
+from frostline.files import write_json, write_text
+from frostline.training.evaluation import evaluate_checkpoint
+from frostline.training.prepare import Prepared
+from frostline.training.spec import RunSpec
+from frostline.training.stage import StageResult, best_weights
+
+TRAIN_SAMPLE = 1000
+"""Training images that the overfitting gap is measured on, at most."""
+
+
+def collect_stages(
+    spec: RunSpec, folder: Path, results: list[StageResult], prepared: Prepared, say: Callable[[str], None]
+) -> dict[str, Any]:
+    """Choose the better stage, make the run's own files from the stages', and return their part of `run.json`.
+
+    The run's best checkpoint is that of the stage with the highest mAP50-95, as Ultralytics chooses within a stage.
+    """
+    best = max(range(len(results)), key=lambda index: results[index].fitness)
+    chosen = results[best]
+    for number in range(1, len(results)):
+        if results[number].fitness < results[number - 1].fitness:
+            say(worse_stage(number + 1, results[number], results[number - 1]))
+    if len(results) > 1:
+        _merge(folder, results, best)
+    before = sum(stage.epochs or 0 for stage in spec.plan.stages[:best])
+    verdict = "PASS" if all(result.audit["verdict"] == "PASS" for result in results) else "FAIL"
+    if len(results) > 1:
+        audits = [{"stage": number, **result.audit} for number, result in enumerate(results, 1)]
+        write_json(folder / "audit.json", {"verdict": verdict, "stages": audits})
+    say(f"audit {verdict}" + ("" if verdict == "PASS" else f": see {folder / 'audit.json'}"))
+    freeze = results[0].progress.freeze
+    return {
+        "names": {str(key): name for key, name in read_names(folder).items()},
+        "frozen_layers": list(freeze.selected_layers),
+        "total_layers": freeze.total_layers,
+        "parameters": {
+            "total": freeze.frozen_count + freeze.trainable_count + freeze.fixed_count,
+            "trainable": freeze.trainable_count,
+            "frozen": freeze.frozen_count,
+            "fixed": freeze.fixed_count,
+        },
+        "kept_fresh": list(freeze.kept_fresh),
+        "transfer": {**results[0].progress.transfer, "fresh": sorted(prepared.transfer.fresh)},
+        "stages": [_stage_record(spec, number, result) for number, result in enumerate(results)],
+        "best": {
+            "stage": best + 1,
+            "epoch": before + chosen.best_epoch if chosen.best_epoch else None,
+            "weights": best_weights(folder).relative_to(folder).as_posix(),
+        },
+        "seeds": {**results[0].progress.seeds, "train_split_sample": spec.seed},
+        "epoch_seconds": [s for result in results for _, s in sorted(result.progress.epoch_seconds.items())],
+        "audit": verdict,
+    }
+
+
+def worse_stage(number: int, result: StageResult, earlier: StageResult) -> str:
+    """Word the warning that a stage ended below the best of the one before it."""
+    return (
+        f"warning: stage {number} ends below stage {number - 1}'s best (mAP50-95 {result.fitness:.4f} against "
+        f"{earlier.fitness:.4f}), which is kept as the run's best; try a lower lr0 for stage {number}, a "
+        "longer warm-up, or more epochs"
+    )
+
+
+def read_names(folder: Path) -> dict[int, str]:
+    """Return the class names that a run's predictions were made with."""
+    return dict(read_predictions(folder / "predictions.parquet").settings.names)
+
+
+def _stage_record(spec: RunSpec, number: int, result: StageResult) -> dict[str, Any]:
+    stage, freeze = spec.plan.stages[number], result.progress.freeze
+    return {
+        "stage": number + 1,
+        "selector": stage.selector,
+        "epochs": stage.epochs,
+        "frozen_layers": list(freeze.selected_layers),
+        "frozen_parameters": freeze.frozen_count,
+        "trainable_parameters": freeze.trainable_count,
+        "batchnorms_held": len(freeze.batchnorms),
+        "best_epoch": result.best_epoch,
+        "batch": result.progress.batch,
+        "resumed_at": result.progress.resumed_at,
+        "metrics": {f"ultralytics/{key}": value for key, value in result.metrics.items()},
+    }
+
+
+def _merge(folder: Path, results: list[StageResult], best: int) -> None:
+    """Give a run of several stages its own weights, curves and plots."""
+    weights = folder / "weights"
+    weights.mkdir(exist_ok=True)
+    shutil.copyfile(results[best].weights, weights / "best.pt")
+    shutil.copyfile(results[-1].folder / "weights" / "last.pt", weights / "last.pt")
+    for path in sorted(results[best].folder.iterdir()):
+        if path.suffix in {".png", ".jpg"} or path.name in {"predictions.parquet", "args.yaml"}:
+            shutil.copyfile(path, folder / path.name)
+    for name in ("results.csv", "gradients.csv"):
+        write_text(folder / name, merge_curves([result.folder / name for result in results]))
+
+
+def merge_curves(paths: list[Path]) -> str:
+    """Join the CSV files of consecutive stages into one: epochs and time run on, a `stage` column is added.
+
+    Args:
+        paths: one file a stage; the first column is the epoch from 1, a column `time` counts seconds.
+
+    Returns:
+        CSV text with the columns of the first file.
+    """
+    columns: list[str] = []
+    rows: list[list[str]] = []
+    epoch_offset, time_offset = 0, 0.0
+    for number, path in enumerate(paths, 1):
+        with path.open(encoding="utf-8", newline="") as stream:
+            stage = [{key.strip(): value.strip() for key, value in row.items()} for row in csv.DictReader(stream)]
+        columns = columns or list(stage[0])
+        for row in stage:
+            row["epoch"] = str(int(row["epoch"]) + epoch_offset)
+            if "time" in row:
+                row["time"] = f"{float(row['time']) + time_offset:.6g}"
+            rows.append([row.get(columns[0], ""), str(number), *(row.get(column, "") for column in columns[1:])])
+        epoch_offset = int(stage[-1]["epoch"])
+        time_offset = float(stage[-1].get("time", 0.0))
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow([columns[0], "stage", *columns[1:]])
+    writer.writerows(rows)
+    return out.getvalue()
+
+
+def measure_run(spec: RunSpec, folder: Path, device: str) -> dict[str, Any]:
+    """Measure a run's best checkpoint, and return that part of `run.json`, each AP named by its source.
+
+    Ultralytics' figures come from the stage's evaluation; COCO's from the recorded detections; those on the training
+    split, without augmentation, from a seeded sample of at most `TRAIN_SAMPLE` images.
+    """
+    predictions = read_predictions(folder / "predictions.parquet")
+    coco = evaluate_coco(predictions.frame, predictions.settings.names, predictions.settings.max_det)
+    stages = len(spec.plan.stages)
+    weights = best_weights(folder)
+    stage = _winning_stage(folder, stages)
+    fitted = evaluate_checkpoint(
+        weights,
+        spec.data,
+        imgsz=int(spec.settings["imgsz"]),
+        batch=int(spec.settings["batch"]),
+        device=device,
+        folder=folder,
+        split="train",
+        keep=TRAIN_SAMPLE,
+        sample_seed=spec.seed,
+        arguments=spec.settings,
+        quiet=True,
+    )
+    names = predictions.settings.names
+    per_class: dict[str, dict[str, float | None]] = {name: {} for name in names.values()}
+    for name, values in stage.per_class.items():
+        per_class[name] |= {f"ultralytics/{key}": value for key, value in values.items()}
+    for index, name in names.items():
+        per_class[name] |= {
+            "coco/AP50": coco.ap50_per_class.get(index),
+            "coco/AP50-95": coco.ap_per_class.get(index),
+        }
+    return {
+        "metrics": {
+            **{f"ultralytics/{key}": value for key, value in stage.metrics.items()},
+            "coco/mAP50": coco.map50,
+            "coco/mAP50-95": coco.map50_95,
+            "coco/AP_small": coco.ap_small,
+            "coco/AP_medium": coco.ap_medium,
+            "coco/AP_large": coco.ap_large,
+        },
+        "per_class": per_class,
+        "train_split": {
+            "images": fitted.images,
+            "ultralytics/mAP50": fitted.map50,
+            "ultralytics/mAP50-95": fitted.map50_95,
+        },
+        "max_det": predictions.settings.max_det,
+    }
+
+
+def _winning_stage(folder: Path, stages: int) -> StageResult:
+    from frostline.training.stage import read_stage
+
+    folders = [folder] if stages == 1 else [folder / f"stage{number}" for number in range(1, stages + 1)]
+    found = [result for result in map(read_stage, folders) if result is not None]
+    return max(found, key=lambda result: result.fitness)

@@ -1,0 +1,191 @@
+"""Evaluation of a checkpoint: Ultralytics' own validation, recorded box by box."""
+
+from __future__ import annotations
+
+import os
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import torch
+from ultralytics.models.yolo.detect import DetectionValidator
+from ultralytics.utils import nms, ops
+
+from frostline.analysis.predictions import DetectionTable, PredictionSettings
+from frostline.datasets.sampled import SampledDataset
+from frostline.training.machine import hushed, use_all_cores
+
+NO_TIME_LIMIT = 1e6
+"""Seconds an image that NMS may take. Ultralytics' own limit drops the images that come after it."""
+
+PLAIN_ARGUMENTS = frozenset({"conf", "iou", "max_det", "agnostic_nms"})
+"""Training arguments that an evaluation takes over."""
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What a checkpoint scores on a split, by Ultralytics' definition of AP.
+
+    Attributes:
+        map50: mean over classes of AP at IoU 0.50, 0 to 1.
+        map50_95: mean over classes and IoU 0.50 to 0.95.
+        precision: mean over classes at the confidence of best F1.
+        recall: the same.
+        ap50_per_class: by class name; classes without ground truth are absent.
+        ap_per_class: the same over IoU 0.50 to 0.95.
+        images: number of images seen.
+        frame: every detection and ground truth, with the columns of `analysis.predictions.SCHEMA`.
+        settings: how the detections were made.
+    """
+
+    map50: float
+    map50_95: float
+    precision: float
+    recall: float
+    ap50_per_class: dict[str, float]
+    ap_per_class: dict[str, float]
+    images: int
+    frame: pl.DataFrame
+    settings: PredictionSettings
+
+
+class RecordingValidator(DetectionValidator):
+    """Ultralytics' validator without a time limit in NMS and, if asked, with every box written down.
+
+    Attributes:
+        table: where boxes go, or None.
+        keep: images at most, a seeded sample; None for all.
+        sample_seed: of that sample.
+    """
+
+    table: DetectionTable | None = None
+    keep: int | None = None
+    sample_seed: int = 0
+
+    def init_metrics(self, model: torch.nn.Module) -> None:
+        """Start a pass. Choosing a device has just reset torch's threads, so they are set again here."""
+        super().init_metrics(model)
+        if self.device.type == "cpu":
+            use_all_cores()
+        files = self.dataloader.dataset.im_files
+        self._image_root = os.path.commonpath([os.path.dirname(file) for file in files])  # noqa: PTH120 (strings)
+
+    def build_dataset(self, img_path: str, mode: str = "val", batch: int | None = None) -> Any:
+        """Build the split, or a sample of it."""
+        if self.keep is None:
+            return super().build_dataset(img_path, mode, batch)
+        return SampledDataset(
+            img_path=img_path,
+            imgsz=self.args.imgsz,
+            batch_size=batch,
+            augment=False,
+            hyp=self.args,
+            rect=True,
+            stride=self.stride,
+            pad=0.5,
+            task="detect",
+            data=self.data,
+            keep=self.keep,
+            sample_seed=self.sample_seed,
+        )
+
+    def postprocess(self, preds: Any) -> list[dict[str, torch.Tensor]]:
+        """Suppress overlapping boxes as Ultralytics does, however long it takes."""
+        outputs = nms.non_max_suppression(
+            preds,
+            self.args.conf,
+            self.args.iou,
+            multi_label=True,
+            agnostic=self.args.single_cls or self.args.agnostic_nms,
+            max_det=self.args.max_det,
+            max_time_img=NO_TIME_LIMIT,
+            end2end=self.end2end,
+        )
+        return [{"bboxes": x[:, :4], "conf": x[:, 4], "cls": x[:, 5], "extra": x[:, 6:]} for x in outputs]
+
+    def update_metrics(self, preds: list[dict[str, torch.Tensor]], batch: dict[str, Any]) -> None:
+        """Count a batch, and write its boxes down in pixels of the original images."""
+        super().update_metrics(preds, batch)
+        if self.table is None:
+            return
+        for index, pred in enumerate(preds):
+            truth = self._prepare_batch(index, batch)
+            found = self.scale_preds(pred, truth)
+            boxes = truth["bboxes"]
+            if len(boxes):
+                boxes = ops.scale_boxes(truth["imgsz"], boxes.clone(), truth["ori_shape"], truth["ratio_pad"])
+            height, width = truth["ori_shape"]
+            self.table.add(
+                Path(truth["im_file"]).relative_to(self._image_root).as_posix(),
+                (float(width), float(height)),
+                truth_classes=truth["cls"].int().cpu().numpy(),
+                truth_boxes=boxes.float().cpu().numpy(),
+                classes=found["cls"].int().cpu().numpy(),
+                boxes=found["bboxes"].float().cpu().numpy(),
+                scores=found["conf"].float().cpu().numpy(),
+            )
+
+
+def evaluate_checkpoint(
+    weights: Path,
+    data: str | Path,
+    *,
+    imgsz: int,
+    batch: int,
+    device: str,
+    folder: Path,
+    split: str = "val",
+    plots: bool = False,
+    keep: int | None = None,
+    sample_seed: int = 0,
+    workers: int = 0,
+    arguments: dict[str, Any] | None = None,
+    quiet: bool = False,
+) -> Evaluation:
+    """Run a checkpoint over a split without augmentation, as training validates: rectangular, confidence 0.001.
+
+    Args:
+        weights: a checkpoint.
+        data: data.yaml.
+        imgsz: longer side, pixels.
+        batch: images a training batch; validation takes twice as many, as Ultralytics does in training.
+        device: `cpu`, `mps` or a GPU's number.
+        folder: where plots go.
+        split: `val`, `train` or `test`.
+        plots: draw Ultralytics' curves, confusion matrices and sample batches.
+        keep: images at most, a seeded sample.
+        sample_seed: of that sample.
+        workers: loader processes (none on a CPU).
+        arguments: a run's training arguments; only those in `PLAIN_ARGUMENTS` matter here.
+        quiet: print nothing.
+    """
+    overrides = {key: value for key, value in (arguments or {}).items() if key in PLAIN_ARGUMENTS}
+    overrides |= {
+        "model": str(weights), "data": str(data), "imgsz": imgsz, "batch": batch * 2, "device": device, "rect": True,
+        "split": split, "plots": plots, "workers": workers, "mode": "val", "task": "detect", "augmentations": [],
+    }  # fmt: skip
+    validator = RecordingValidator(args=overrides, save_dir=folder)
+    validator.table, validator.keep, validator.sample_seed = DetectionTable(), keep, sample_seed
+    with hushed() if quiet else nullcontext():
+        validator()
+    names = {int(key): str(value) for key, value in validator.names.items()}
+    box = validator.metrics.box
+    found = [names[int(index)] for index in box.ap_class_index]
+    return Evaluation(
+        map50=float(box.map50),
+        map50_95=float(box.map),
+        precision=float(box.mp),
+        recall=float(box.mr),
+        ap50_per_class=dict(zip(found, (float(x) for x in box.ap50), strict=True)),
+        ap_per_class=dict(zip(found, (float(x) for x in box.ap), strict=True)),
+        images=int(validator.seen),
+        frame=validator.table.frame,
+        settings=PredictionSettings(
+            max_det=int(validator.args.max_det),
+            conf=float(validator.args.conf),
+            iou=float(validator.args.iou),
+            names=names,
+        ),
+    )

@@ -1,0 +1,194 @@
+"""The machine a run is on: its device, threads, memory and versions."""
+
+from __future__ import annotations
+
+import logging
+import os
+import platform
+import shutil
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+import torch
+
+from frostline.errors import InputError
+
+
+def usable_cpus() -> int:
+    """Cores that this process may use, by its affinity (which SLURM and containers set), at least 1."""
+    try:
+        return max(len(os.sched_getaffinity(0)), 1)
+    except AttributeError:  # not on macOS
+        return max(os.cpu_count() or 1, 1)
+
+
+def choose_device(device: str | None = None) -> str:
+    """Return the device to use: what was asked for, else the first GPU, else the CPU.
+
+    Args:
+        device: `cpu`, `0`, `cuda:1`, `mps`, or None.
+
+    Raises:
+        InputError: a GPU that is not there, or several at once.
+    """
+    if device is None or not str(device).strip():
+        return "0" if torch.cuda.is_available() else "cpu"
+    text = str(device).strip().lower().removeprefix("cuda:")
+    if text == "cuda":
+        text = "0"
+    if "," in text:
+        raise InputError(f"device {device}: a run uses one device in this version; the plan would not reach the others")
+    if text.isdigit():
+        count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+        if int(text) >= count:
+            have = f"GPUs 0 to {count - 1}" if count else "no GPU that torch can use"
+            raise InputError(f"device {device}: this machine has {have}; use --device cpu or leave it out")
+    elif text not in {"cpu", "mps"}:
+        raise InputError(f"device '{device}': expected cpu, mps or the number of a GPU")
+    elif text == "mps" and not torch.backends.mps.is_available():
+        raise InputError("device mps: not available on this machine")
+    return text
+
+
+def describe_device(device: str) -> str:
+    """Name a device: the GPU's name and memory, or the processor's and its usable cores."""
+    if device.isdigit():
+        card = torch.cuda.get_device_properties(int(device))
+        return f"cuda:{device} {card.name}, {card.total_memory / 2**30:.0f} GiB"
+    if device == "mps":
+        return f"mps {platform.processor() or platform.machine()}"
+    return f"cpu {_processor()}, {usable_cpus()} cores"
+
+
+def _processor() -> str:
+    try:
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()
+
+
+def use_all_cores() -> None:
+    """Let torch compute with every usable core: Ultralytics leaves one out, each time it picks a device."""
+    torch.set_num_threads(usable_cpus())
+
+
+def lower_workers(workers: int) -> int:
+    """Return loader processes that this machine can feed: at most one for each usable core."""
+    return max(min(workers, usable_cpus()), 0)
+
+
+def versions() -> dict[str, str]:
+    """Versions of what a result depends on."""
+    import numpy
+    import torchvision
+    import ultralytics
+
+    import frostline
+
+    return {
+        "frostline": frostline.__version__,
+        "ultralytics": ultralytics.__version__,
+        "torch": torch.__version__,
+        "torchvision": torchvision.__version__,
+        "numpy": numpy.__version__,
+        "cuda": torch.version.cuda or "",
+        "python": sys.version.split()[0],
+        "platform": platform.platform(),
+    }
+
+
+@contextmanager
+def hushed() -> Iterator[None]:
+    """Keep Ultralytics from printing anything but warnings while the block runs; its progress bars follow its log."""
+    from ultralytics.utils import LOGGER
+
+    before = LOGGER.level
+    LOGGER.setLevel(logging.WARNING)
+    try:
+        yield
+    finally:
+        LOGGER.setLevel(before)
+
+
+class MemoryPeak:
+    """Peak memory since `start`: resident set of this process, and what the CUDA allocator gave out.
+
+    On Linux the kernel's high-water mark is reset at the start, so that a run is not charged for an earlier one in the
+    same process; elsewhere the peak is the largest of the samples taken.
+    """
+
+    def __init__(self, device: str) -> None:
+        self.cuda = int(device) if device.isdigit() else None
+        self._sampled = 0
+        self._kernel = False
+
+    def start(self) -> None:
+        """Start counting."""
+        try:
+            Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
+            self._kernel = True
+        except OSError:
+            self._kernel = False
+        self._sampled = psutil.Process().memory_info().rss
+        if self.cuda is not None:
+            torch.cuda.reset_peak_memory_stats(self.cuda)
+
+    def sample(self) -> None:
+        """Look at the resident set now."""
+        self._sampled = max(self._sampled, psutil.Process().memory_info().rss)
+
+    def read(self) -> dict[str, int | None]:
+        """Return `rss_bytes` and `cuda_bytes` (None without a CUDA device)."""
+        self.sample()
+        peak = self._sampled
+        if self._kernel:
+            for line in Path("/proc/self/status").read_text(encoding="ascii", errors="replace").splitlines():
+                if line.startswith("VmHWM:"):
+                    peak = max(peak, int(line.split()[1]) * 1024)
+        cuda = torch.cuda.max_memory_allocated(self.cuda) if self.cuda is not None else None
+        return {"rss_bytes": peak, "cuda_bytes": cuda}
+
+
+def run_bytes(parameters: int, momentum_buffers: int) -> int:
+    """Estimate the disk that one run fills.
+
+    Args:
+        parameters: of the model; saved in half precision, in last, the one before it, and best.
+        momentum_buffers: optimizer values for each parameter (1 for SGD, 2 for Adam), saved in half precision.
+
+    Returns:
+        Bytes, with room for the checkpoint being written and 40 MiB for plots and predictions.
+    """
+    return 2 * parameters * (1 + momentum_buffers) * 4 + 40 * 2**20
+
+
+def check_disk(folder: Path, needed: int) -> None:
+    """Make sure that a folder's disk has room.
+
+    Args:
+        folder: may not exist yet.
+        needed: bytes.
+
+    Raises:
+        InputError: less is free.
+    """
+    there = folder.absolute()
+    while not there.exists():
+        there = there.parent
+    free = shutil.disk_usage(there).free
+    if free < needed:
+        raise InputError(
+            f"{folder}: {needed / 2**20:,.0f} MiB are needed and {free / 2**20:,.0f} MiB are free; "
+            "make room or choose another --project"
+        )
+
+
+def momentum_buffers(optimizer: str) -> int:
+    """Optimizer values kept for each parameter: 1 for those with momentum alone, 2 for the Adam family."""
+    return 2 if "adam" in optimizer.lower() else 1

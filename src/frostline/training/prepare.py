@@ -1,0 +1,138 @@
+"""Everything that can be wrong with a run, found before it starts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from torch import nn
+
+from frostline.datasets import Dataset, LabelSummary, check_labels, load_dataset
+from frostline.errors import InputError
+from frostline.freezing import Freeze, resolve_freeze
+from frostline.training.checkpoints import Transfer, check_trainable, count_transfer, locate_model, open_checkpoint
+from frostline.training.machine import check_disk, momentum_buffers, run_bytes
+from frostline.training.settings import mosaic_warning
+from frostline.training.spec import RunSpec
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A run that can start.
+
+    Attributes:
+        freezes: what each stage freezes.
+        transfer: what the model got from its checkpoint.
+        parameters: of the model.
+        disk_bytes: the disk it will fill, about.
+        warnings: what its user should know.
+    """
+
+    freezes: tuple[Freeze, ...]
+    transfer: Transfer
+    parameters: int
+    disk_bytes: int
+    warnings: tuple[str, ...] = field(default=())
+
+
+@dataclass(frozen=True)
+class CheckedData:
+    """A dataset whose files and labels were checked."""
+
+    dataset: Dataset
+    labels: LabelSummary
+
+
+def check_data(data: str | Path) -> CheckedData:
+    """Read a data.yaml and every label.
+
+    Raises:
+        InputError: see `datasets.load_dataset` and `datasets.check_labels`.
+    """
+    dataset = load_dataset(data)
+    return CheckedData(dataset, check_labels(dataset))
+
+
+def build_model(spec: RunSpec, names: dict[int, str]) -> tuple[nn.Module, Transfer]:
+    """Build a run's model as its trainer will, and count what it got from the checkpoint.
+
+    Args:
+        spec: the run.
+        names: the dataset's classes.
+
+    Raises:
+        InputError: the model or its weights cannot be opened, or are not a detector that is trained here.
+    """
+    from ultralytics.nn.tasks import DetectionModel, yaml_model_load
+
+    located = locate_model(spec.model)
+    source: nn.Module | None = None
+    if located.endswith(".pt"):
+        source = open_checkpoint(located, spec.trust)
+        check_trainable(source, spec.model)
+        config = source.yaml
+    else:
+        config = yaml_model_load(located)
+        if "RTDETRDecoder" in str(config.get("head")):
+            raise InputError(
+                f"{spec.model}: RT-DETR cannot be trained here yet, Ultralytics trains it with another trainer; "
+                "`frostline layers` shows it"
+            )
+    if spec.weights is not None:
+        source = open_checkpoint(locate_model(spec.weights), spec.trust)
+    model = DetectionModel(config, ch=3, nc=len(names), verbose=False)
+    check_trainable(model, spec.model)
+    if spec.settings.get("cls_remap", True):
+        model.names = names
+    if source is not None:
+        model.load(source, verbose=False)
+    return model, count_transfer(model, source, spec.weights or spec.model)
+
+
+def prepare(spec: RunSpec, data: CheckedData, folder: Path) -> Prepared:
+    """Check a run against its model, its data and the disk, before anything is written.
+
+    Args:
+        spec: the run.
+        data: from `check_data`.
+        folder: where the run will go.
+
+    Raises:
+        InputError: see `build_model`, `freezing.resolve_freeze` and `machine.check_disk`; or weights in which nothing
+            fits the model.
+    """
+    model, transfer = build_model(spec, data.dataset.names)
+    if transfer.source is not None and transfer.loaded == 0:
+        raise InputError(f"{spec.weights}: not one tensor fits {spec.model}; are they of the same family and size?")
+    stages = spec.plan.with_epochs(int(spec.settings["epochs"])).stages
+    # Only the first stage can meet fresh tensors: each later one starts from a whole checkpoint of the one before.
+    freezes = tuple(
+        resolve_freeze(model, stage, transfer.fresh if number == 0 else (), spec.plan.freeze_fresh)
+        for number, stage in enumerate(stages)
+    )
+    parameters = sum(p.numel() for p in model.parameters())
+    needed = run_bytes(parameters, momentum_buffers(str(spec.settings["optimizer"]))) * len(stages)
+    check_disk(folder, needed)
+    notes: list[str] = []
+    for number, stage in enumerate(stages, 1):
+        assert stage.epochs is not None
+        warning = mosaic_warning(spec.settings, stage.epochs)
+        if warning:
+            notes.append(warning if len(stages) == 1 else f"stage {number}: {warning}")
+    if freezes[0].kept_fresh:
+        notes.append(_fresh_note(freezes[0]))
+    return Prepared(freezes, transfer, parameters, needed, tuple(notes))
+
+
+def _fresh_note(freeze: Freeze) -> str:
+    return (
+        f"{len(freeze.kept_fresh)} tensors in frozen layers did not come from the checkpoint whole and stay trainable: "
+        f"{shorten(freeze.kept_fresh)} (--freeze-fresh freezes them too)"
+    )
+
+
+def shorten(names: Iterable[str], most: int = 6) -> str:
+    """Join names, at most `most` of them."""
+    names = list(names)
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")

@@ -1,0 +1,296 @@
+"""One run, read top to bottom: prepare, train its stages, keep the better, measure it, write it all down."""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from frostline.errors import InputError
+from frostline.files import write_json
+from frostline.freezing import FreezePlan
+from frostline.training.collect import collect_stages, measure_run
+from frostline.training.machine import MemoryPeak, choose_device, describe_device, versions
+from frostline.training.prepare import Prepared, check_data, prepare
+from frostline.training.settings import resolve_settings
+from frostline.training.spec import RunSpec, absolute, differences, layers_in_words, stage_tag
+from frostline.training.stage import StageResult, StageRun, run_stage
+
+logger = logging.getLogger(__name__)
+RECORD = "run.json"
+
+
+class Observer(Protocol):
+    """Who is told how a run goes."""
+
+    def say(self, text: str) -> None:
+        """Take one line meant for the user."""
+
+    def epoch(self, done: int, total: int, metrics: dict[str, float]) -> None:
+        """Take the end of an epoch: epochs done in the whole run, epochs in all, validation metrics."""
+
+
+class LoggingObserver:
+    """Passes lines to the log and ignores epochs, which Ultralytics prints itself."""
+
+    def say(self, text: str) -> None:
+        """Log a line."""
+        logger.info(text)
+
+    def epoch(self, done: int, total: int, metrics: dict[str, float]) -> None:
+        """Do nothing."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run folder and its record.
+
+    Attributes:
+        folder: the run folder.
+        record: what `run.json` holds.
+    """
+
+    folder: Path
+    record: dict[str, Any]
+
+    @classmethod
+    def open(cls, folder: str | Path) -> Run | None:
+        """Read a run folder; None where there is no readable `run.json`."""
+        try:
+            return cls(Path(folder), json.loads((Path(folder) / RECORD).read_text(encoding="utf-8")))
+        except (OSError, ValueError):
+            return None
+
+    @property
+    def status(self) -> str:
+        """`running`, `finished`, `failed` or `interrupted`."""
+        return str(self.record.get("status", "unknown"))
+
+    @property
+    def weights(self) -> Path:
+        """The best checkpoint."""
+        return self.folder / "weights" / "best.pt"
+
+    @property
+    def map50(self) -> float:
+        """mAP50 of the best checkpoint by Ultralytics' definition, 0 to 1."""
+        return float(self.record["metrics"]["ultralytics/mAP50"])
+
+    @property
+    def map50_95(self) -> float:
+        """mAP50-95 of the best checkpoint by Ultralytics' definition, 0 to 1."""
+        return float(self.record["metrics"]["ultralytics/mAP50-95"])
+
+    @property
+    def audit_passed(self) -> bool:
+        """Whether every check of every stage passed."""
+        return self.record.get("audit") == "PASS"
+
+
+class AuditError(RuntimeError):
+    """A run whose audit failed: something was frozen in name only, or did not train."""
+
+
+def train(
+    model: str | Path,
+    data: str | Path,
+    plan: FreezePlan | None = None,
+    *,
+    weights: str | Path | None = None,
+    project: str | Path = "runs/train",
+    name: str | None = None,
+    seed: int = 0,
+    device: str | None = None,
+    preset: str | None = None,
+    trust: bool = False,
+    observer: Observer | None = None,
+    **settings: Any,
+) -> Run:
+    """Train one run, or what is left of it.
+
+    Args:
+        model: checkpoint or model YAML, by path or official name (`yolo11s.pt` is downloaded if it is missing).
+        data: data.yaml.
+        plan: what to freeze; nothing by default.
+        weights: checkpoint that a model YAML starts from; a classification one fits a detector's backbone.
+        project: folder of run folders.
+        name: the run folder; by default named after the plan.
+        seed: of every generator.
+        device: `cpu`, `mps` or a GPU's number; by default the first GPU, else the CPU.
+        preset: a named set of arguments, such as `log-chroma`.
+        trust: open checkpoints without the restricted loader.
+        observer: told how it goes; by default the log.
+        settings: any training argument of Ultralytics (`epochs=50, imgsz=1280`).
+
+    Returns:
+        The finished run.
+
+    Raises:
+        InputError: see `prepare`; or the folder holds a run with other settings, or something else.
+        AuditError: see the class.
+
+    Example:
+        >>> import frostline as fl
+        >>> run = fl.train("yolo11s.pt", "data.yaml", fl.FreezePlan.first(3), epochs=50)  # doctest: +SKIP
+        >>> run.map50  # doctest: +SKIP
+    """
+    plan = plan or FreezePlan.none()
+    arm = name or plan_name(plan)
+    resolved = resolve_settings(settings, preset)
+    spec = RunSpec(
+        arm=arm,
+        model=absolute(model),
+        weights=absolute(weights) if weights is not None else None,
+        data=absolute(data),
+        plan=plan.with_epochs(int(resolved["epochs"])),
+        settings=resolved,
+        seed=seed,
+        trust=trust,
+    )
+    return execute(spec, Path(project) / arm, device=device, observer=observer)
+
+
+def plan_name(plan: FreezePlan) -> str:
+    """Name a plan as an arm: `baseline`, `freeze_1_to_3`, `first_6_only`, or its selectors."""
+    depth = plan.freeze_depth
+    if depth is not None:
+        return f"freeze_1_to_{depth}" if depth else "baseline"
+    if len(plan.stages) > 1:
+        return "stages_" + "_then_".join(_slug(stage.selector.removeprefix("freeze ")) for stage in plan.stages)
+    only = plan.stages[0].train_only
+    if only is not None and only.startswith("0-") and only[2:].isdigit():
+        return f"first_{int(only[2:]) + 1}_only"
+    return _slug(plan.stages[0].selector)
+
+
+def _slug(text: str) -> str:
+    return "".join(c if c.isalnum() or c in "-." else "_" for c in text)
+
+
+def execute(
+    spec: RunSpec,
+    folder: Path,
+    *,
+    device: str | None = None,
+    observer: Observer | None = None,
+    prepared: Prepared | None = None,
+) -> Run:
+    """Carry a run out in a folder, or what is left of it; a finished one is returned as it is.
+
+    Args:
+        spec: the run.
+        folder: its folder.
+        device: see `train`.
+        observer: see `train`.
+        prepared: what `prepare` returned, if it was called already.
+
+    Raises:
+        InputError: see `prepare`; or the folder is taken.
+        AuditError: see the class.
+    """
+    observer = observer or LoggingObserver()
+    known = check_folder(spec, folder)
+    if known is not None and known.status == "finished":
+        observer.say(f"{folder} is finished already")
+        return known
+    chosen = choose_device(device)
+    prepared = prepared or prepare(spec, check_data(spec.data), folder)
+    announce(spec, prepared, chosen, observer)
+    earlier = float(known.record.get("wall_seconds", 0.0)) if known is not None else 0.0
+    started, memory = time.perf_counter(), MemoryPeak(chosen)
+    memory.start()
+    record: dict[str, Any] = {
+        "schema": 1,
+        **spec.to_dict(),
+        "status": "running",
+        "imgsz": spec.settings["imgsz"],
+        "freeze_depth": spec.plan.freeze_depth,
+        "device": describe_device(chosen),
+        "versions": versions(),
+        "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+    }
+    write_json(folder / RECORD, record)
+    try:
+        results = _stages(spec, folder, chosen, memory, observer)
+        record |= collect_stages(spec, folder, results, prepared, observer.say)
+        record |= measure_run(spec, folder, chosen)
+        record["status"] = "finished" if record["audit"] == "PASS" else "failed"
+    except KeyboardInterrupt:
+        record["status"] = "interrupted"
+        raise
+    except Exception as error:
+        record |= {"status": "failed", "reason": " ".join(f"{type(error).__name__}: {error}".split())[:500]}
+        raise
+    finally:
+        record["wall_seconds"] = round(earlier + time.perf_counter() - started, 3)
+        record["peak_memory"] = memory.read()
+        write_json(folder / RECORD, record)
+    if record["audit"] != "PASS":
+        raise AuditError(f"{folder}: the audit failed; see {folder / 'audit.json'}")
+    return Run(folder, record)
+
+
+def announce(spec: RunSpec, prepared: Prepared, device: str, observer: Observer) -> None:
+    """Say what a run is about to do."""
+    frozen = prepared.freezes[0].selected_layers
+    stages = len(prepared.freezes)
+    observer.say(f"{spec.arm}, seed {spec.seed}, on {describe_device(device)}")
+    observer.say(f"Training with {layers_in_words(frozen)}" + (f" in stage 1 of {stages}" if stages > 1 else ""))
+    observer.say(f"[freeze_experiment] total_layers={prepared.freezes[0].total_layers} frozen_layers={list(frozen)}")
+    observer.say(prepared.transfer.describe())
+    for freeze in prepared.freezes:
+        observer.say(freeze.describe())
+    for warning in prepared.warnings:
+        observer.say(f"warning: {warning}")
+
+
+def check_folder(spec: RunSpec, folder: Path) -> Run | None:
+    """Return the run that a folder holds, if it is this one; None for a new folder.
+
+    Raises:
+        InputError: the folder holds a run with other settings, or files that are not a run of ours.
+    """
+    known = Run.open(folder)
+    if known is None:
+        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+            raise InputError(f"{folder} exists and is not a run of Frostline; choose another --name or --project")
+        return None
+    now = json.loads(json.dumps(spec.to_dict()))
+    changed = differences({key: known.record.get(key) for key in now}, now)
+    if changed:
+        raise InputError(f"{folder} holds a run with other settings ({'; '.join(changed[:5])}); choose another --name")
+    return known
+
+
+def _stages(spec: RunSpec, folder: Path, device: str, memory: MemoryPeak, observer: Observer) -> list[StageResult]:
+    stages = spec.plan.stages
+    results: list[StageResult] = []
+    for number, stage in enumerate(stages, 1):
+        before = sum(s.epochs or 0 for s in stages[: number - 1])
+
+        def on_epoch(done: int, _total: int, metrics: dict[str, float], before: int = before) -> None:
+            observer.epoch(before + done, spec.epochs, metrics)
+
+        results.append(
+            run_stage(
+                StageRun(
+                    number=number,
+                    folder=folder if len(stages) == 1 else folder / f"stage{number}",
+                    stage=stage,
+                    tag=stage_tag(spec.arm, number, len(stages)),
+                    model=spec.model if number == 1 else str(results[-1].weights.resolve()),
+                    weights=spec.weights if number == 1 else None,
+                    data=spec.data,
+                    seed=spec.seed,
+                    settings=spec.stage_settings(stage),
+                    device=device,
+                    freeze_fresh=spec.plan.freeze_fresh,
+                ),
+                memory,
+                on_epoch,
+            )
+        )
+    return results

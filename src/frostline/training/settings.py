@@ -1,0 +1,167 @@
+"""Training arguments: our defaults, presets, and the user's `key=value`, checked against what Ultralytics knows."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import yaml
+
+from frostline.errors import InputError, did_you_mean
+
+DEFAULTS: Mapping[str, Any] = {
+    "epochs": 100,
+    "imgsz": 640,
+    "batch": 16,
+    "optimizer": "SGD",
+    "lr0": 0.01,
+    "momentum": 0.937,
+    "weight_decay": 0.0005,
+    "warmup_epochs": 3.0,
+    "amp": False,
+    "patience": 0,
+    "plots": True,
+    "augmentations": [],
+}
+"""What a run uses where the user names nothing. `augmentations=[]` keeps albumentations, if it is installed, out."""
+
+PRESETS: Mapping[str, Mapping[str, Any]] = {
+    "log-chroma": {
+        "hsv_h": 0.0,
+        "hsv_s": 0.0,
+        "hsv_v": 0.4,
+        "degrees": 0.0,
+        "translate": 0.1,
+        "scale": 0.5,
+        "flipud": 0.0,
+        "fliplr": 0.5,
+        "mosaic": 1.0,
+        "close_mosaic": 10,
+    }
+}
+"""Named sets of arguments. `log-chroma`: hue and saturation have no meaning in a chromaticity image."""
+
+_TAKEN: Mapping[str, str] = {
+    "freeze": "say what to freeze with --freeze, --train-only or --plan",
+    "model": "it is the first argument",
+    "data": "it is the second argument",
+    "project": "use --project",
+    "name": "use --name",
+    "seed": "use --seed or --seeds",
+    "device": "use --device",
+    "pretrained": "use --weights",
+    "resume": "a run that was interrupted resumes by itself when it is started again",
+    "save_dir": "use --project and --name",
+    "exist_ok": "a finished run is never overwritten",
+    "task": "only detection is trained",
+    "mode": "only training is done",
+    "time": "a run's length is its epochs, or arms would differ in it",
+    "save": "checkpoints are always saved",
+    "val": "every epoch is validated",
+    "rect": "training shuffles and validation is rectangular, always",
+    "single_cls": "it changes the classes of the dataset",
+    "fraction": "give a smaller dataset",
+    "distill_model": "distillation is not an option of this version",
+    "quantize": "quantised training is not an option of this version",
+    "split": "a run is validated on val",
+}
+
+
+def parse_pairs(pairs: list[str]) -> dict[str, Any]:
+    """Read `key=value` arguments; values are read as YAML (`true`, `0.5`, `[0.1, 0.2]`, `text`).
+
+    Raises:
+        InputError: no `=`, an unknown key (the nearest one is suggested), or a key that has its own option.
+    """
+    values: dict[str, Any] = {}
+    for pair in pairs:
+        key, equals, text = pair.partition("=")
+        if not equals or not key.strip():
+            raise InputError(f"'{pair}': expected key=value, such as lr0=0.005")
+        try:
+            values[key.strip()] = yaml.safe_load(text) if text.strip() else text
+        except yaml.YAMLError as error:
+            raise InputError(f"'{pair}': cannot read the value") from error
+    return values
+
+
+def resolve_settings(given: Mapping[str, Any], preset: str | None = None) -> dict[str, Any]:
+    """Merge our defaults, a preset and the user's arguments, in that order, and check every one.
+
+    Args:
+        given: Ultralytics training arguments; None values are left out. A key `preset` is taken as the preset.
+        preset: a name in `PRESETS`, or None.
+
+    Returns:
+        Arguments for Ultralytics, complete enough to repeat the run.
+
+    Raises:
+        InputError: unknown preset or key, a key with an option of its own, a value of the wrong type or range,
+            `optimizer: auto` (it would ignore `lr0`), or early stopping given a negative patience.
+    """
+    from ultralytics.cfg import get_cfg
+    from ultralytics.utils import DEFAULT_CFG_DICT
+
+    given = {key: value for key, value in given.items() if value is not None}
+    preset = given.pop("preset", preset)
+    if preset is not None and preset not in PRESETS:
+        raise InputError(f"no preset '{preset}'{did_you_mean(preset, PRESETS)}; there is {', '.join(PRESETS)}")
+    for key in given:
+        if key in _TAKEN:
+            raise InputError(f"{key}: cannot be given here: {_TAKEN[key]}")
+        if key not in DEFAULT_CFG_DICT:
+            known = [name for name in DEFAULT_CFG_DICT if name not in _TAKEN]
+            raise InputError(f"unknown training argument '{key}'{did_you_mean(key, known)}")
+    settings = {**DEFAULTS, **(PRESETS[preset] if preset else {}), **given}
+    settings["optimizer"] = _named_optimizer(settings["optimizer"])
+    try:
+        get_cfg(overrides=dict(settings))
+    except (TypeError, ValueError, SyntaxError, AssertionError) as error:
+        raise InputError(" ".join(str(error).split())[:300]) from error
+    _check_ranges(settings)
+    return settings
+
+
+def _named_optimizer(name: Any) -> str:
+    known = ("SGD", "Adam", "AdamW", "Adamax", "NAdam", "RAdam", "RMSProp", "MuSGD")
+    if str(name).lower() == "auto":
+        raise InputError("optimizer: auto ignores lr0 and chooses by itself; name one, such as SGD or AdamW")
+    match = {word.lower(): word for word in known}.get(str(name).lower())
+    if match is None:
+        raise InputError(f"no optimizer '{name}'{did_you_mean(str(name), known)}; there are {', '.join(known)}")
+    return "RMSprop" if match == "RMSProp" else match
+
+
+def _check_ranges(settings: Mapping[str, Any]) -> None:
+    for key in ("epochs", "imgsz", "batch"):
+        value = settings[key]
+        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+            raise InputError(f"{key}: expected a whole number of at least 1, got {value!r}")
+    for key in ("lr0", "momentum", "weight_decay", "warmup_epochs"):
+        value = settings[key]
+        if not isinstance(value, int | float) or not math.isfinite(value) or value < 0 or (key == "lr0" and value == 0):
+            raise InputError(f"{key}: expected a number {'above' if key == 'lr0' else 'of at least'} 0, got {value!r}")
+    if not isinstance(settings["patience"], int) or settings["patience"] < 0:
+        raise InputError(f"patience: expected epochs, or 0 for no early stopping, got {settings['patience']!r}")
+
+
+def mosaic_warning(settings: Mapping[str, Any], epochs: int) -> str | None:
+    """Say so where `close_mosaic` leaves a stage without mosaic.
+
+    Ultralytics turns mosaic off for the last `close_mosaic` epochs, so a stage of no more epochs never has it.
+
+    Args:
+        settings: resolved arguments.
+        epochs: length of the stage.
+    """
+    from ultralytics.utils import DEFAULT_CFG_DICT
+
+    mosaic = settings.get("mosaic", DEFAULT_CFG_DICT["mosaic"])
+    close = settings.get("close_mosaic", DEFAULT_CFG_DICT["close_mosaic"])
+    if mosaic and close and epochs <= close:
+        return (
+            f"close_mosaic={close} turns mosaic off for the last {close} epochs: these {epochs} never have it; "
+            "set close_mosaic lower to train with mosaic"
+        )
+    return None

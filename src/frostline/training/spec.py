@@ -1,0 +1,88 @@
+"""Everything that decides a run's result, as data: written into its folder, compared before a folder is used again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+from frostline.freezing import FreezePlan, Stage, describe_indices
+
+
+class RunSpec(BaseModel):
+    """One arm with one seed.
+
+    Attributes:
+        arm: its name.
+        model: checkpoint or model YAML.
+        weights: checkpoint that a model YAML starts from, or None.
+        data: data.yaml.
+        plan: what is frozen when, epochs filled in.
+        settings: resolved Ultralytics arguments.
+        seed: of every generator.
+        trust: open checkpoints without the restricted loader.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    arm: str
+    model: str
+    weights: str | None = None
+    data: str
+    plan: FreezePlan
+    settings: dict[str, Any]
+    seed: int = 0
+    trust: bool = False
+
+    @property
+    def epochs(self) -> int:
+        """Epochs of all stages together."""
+        total = self.plan.with_epochs(int(self.settings["epochs"])).total_epochs
+        assert total is not None
+        return total
+
+    def stage_settings(self, stage: Stage) -> dict[str, Any]:
+        """Return Ultralytics' arguments for one stage: the run's, with what the stage says instead."""
+        own = stage.model_dump(include={"epochs", "lr0", "lrf", "cos_lr", "warmup_epochs"}, exclude_none=True)
+        return {**self.settings, **own}
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the spec as plain data, `trust` left out: it does not change a result."""
+        return {**self.model_dump(mode="json", exclude={"trust", "plan"}), "plan": self.plan.to_dict()}
+
+
+def differences(old: dict[str, Any], new: dict[str, Any], prefix: str = "") -> list[str]:
+    """List in words where two nested records differ: `train.lr0: 0.01 there, 0.005 now`."""
+    found: list[str] = []
+    for key in [*old, *(k for k in new if k not in old)]:
+        a, b, name = old.get(key), new.get(key), f"{prefix}{key}"
+        if isinstance(a, dict) and isinstance(b, dict):
+            found += differences(a, b, f"{name}.")
+        elif a != b:
+            found.append(f"{name}: {_short(a)} there, {_short(b)} now")
+    return found
+
+
+def _short(value: Any) -> str:
+    text = "nothing" if value is None else str(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def absolute(path: str | Path) -> str:
+    """Return an existing path in absolute form, and anything else (an official name) as it is."""
+    return str(Path(path).resolve()) if Path(path).exists() else str(path)
+
+
+def stage_tag(arm: str, number: int, count: int) -> str:
+    """Name a stage in the summary line: the arm for a single stage, else `stage1_before_train` and so on."""
+    return arm if count == 1 else f"stage{number}_before_train"
+
+
+def layers_in_words(indices: tuple[int, ...]) -> str:
+    """Say which layers are frozen, counted from 1 as people do and by index: `layers 1–3 frozen (indices 0..2)`."""
+    if not indices:
+        return "no layers frozen"
+    spans = describe_indices([index + 1 for index in indices]).replace("..", "–")
+    word = "layer" if len(indices) == 1 else "layers"
+    return f"{word} {spans} frozen ({'index' if len(indices) == 1 else 'indices'} {describe_indices(indices)})"

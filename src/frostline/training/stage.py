@@ -1,0 +1,224 @@
+"""One stage: started, resumed or only finished, then evaluated."""
+
+from __future__ import annotations
+
+import json
+import logging
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from frostline.analysis.predictions import write_predictions
+from frostline.files import write_json
+from frostline.freezing import Audit, Stage, check_saved, check_trained
+from frostline.training.checkpoints import saved_tensors
+from frostline.training.evaluation import Evaluation, evaluate_checkpoint
+from frostline.training.machine import MemoryPeak
+from frostline.training.progress import Progress
+from frostline.training.trainer import PREVIOUS, StageJob, StageTrainer, strip_checkpoints
+
+logger = logging.getLogger(__name__)
+RECORD = "stage.json"
+OnEpoch = Callable[[int, int, dict[str, float]], None]
+
+
+@dataclass(frozen=True)
+class StageRun:
+    """A stage to carry out.
+
+    Attributes:
+        number: from 1.
+        folder: its save folder.
+        stage: its selector and its settings, epochs filled in.
+        tag: for the summary line.
+        model: what it starts from: the run's model, or the best checkpoint of the stage before.
+        weights: checkpoint for a model YAML, or None.
+        data: data.yaml.
+        seed: of every generator.
+        settings: Ultralytics' arguments.
+        device: `cpu`, `mps` or a GPU's number.
+        freeze_fresh: see `FreezePlan`.
+    """
+
+    number: int
+    folder: Path
+    stage: Stage
+    tag: str
+    model: str
+    weights: str | None
+    data: str
+    seed: int
+    settings: dict[str, Any]
+    device: str
+    freeze_fresh: bool
+
+
+@dataclass(frozen=True)
+class StageResult:
+    """What a finished stage left behind, read from its `stage.json`.
+
+    Attributes:
+        folder: its save folder.
+        metrics: Ultralytics' mAP50, mAP50-95, precision and recall of its best checkpoint.
+        per_class: AP50 and AP50-95 by class name.
+        audit: the audit as plain data.
+        best_epoch: from 1, within the stage.
+        progress: its memory.
+    """
+
+    folder: Path
+    metrics: dict[str, float]
+    per_class: dict[str, dict[str, float]]
+    audit: dict[str, Any]
+    best_epoch: int | None
+    progress: Progress
+
+    @property
+    def weights(self) -> Path:
+        """Its best checkpoint."""
+        return best_weights(self.folder)
+
+    @property
+    def fitness(self) -> float:
+        """What the best checkpoint is chosen by: mAP50-95, as Ultralytics does."""
+        return self.metrics["mAP50-95"]
+
+
+def best_weights(folder: Path) -> Path:
+    """Return a stage's best checkpoint, or its last where no epoch was better than none."""
+    best = folder / "weights" / "best.pt"
+    return best if best.is_file() else folder / "weights" / "last.pt"
+
+
+def run_stage(job: StageRun, memory: MemoryPeak, on_epoch: OnEpoch) -> StageResult:
+    """Carry a stage out, or what is left of it.
+
+    A finished stage is read back. One whose training was done is evaluated. One that was interrupted goes on after its
+    last saved epoch. Anything else starts from the beginning.
+    """
+    done = read_stage(job.folder)
+    if done is not None:
+        return done
+    state = _state(job)
+    audit = _audit_from_disk(job) if state == "trained" else _train(job, state, memory, on_epoch)
+    evaluation = evaluate_checkpoint(
+        best_weights(job.folder),
+        job.data,
+        imgsz=int(job.settings["imgsz"]),
+        batch=int(job.settings["batch"]),
+        device=job.device,
+        folder=job.folder,
+        plots=bool(job.settings["plots"]),
+        arguments=job.settings,
+    )
+    _write(job, evaluation, audit)
+    result = read_stage(job.folder)
+    assert result is not None
+    return result
+
+
+def read_stage(folder: Path) -> StageResult | None:
+    """Read a finished stage; None where it is not finished."""
+    progress = Progress.load(folder)
+    try:
+        record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
+        if progress is None or not best_weights(folder).is_file():
+            return None
+        return StageResult(
+            folder, record["metrics"], record["per_class"], record["audit"], progress.best_epoch, progress
+        )
+    except (OSError, ValueError, KeyError):
+        return None
+
+
+def _state(job: StageRun) -> str:
+    """Tell what is left to do: `new`, `resume` or `trained`."""
+    weights = job.folder / "weights"
+    epoch = _saved_epoch(weights / "last.pt")
+    if epoch is None and (weights / PREVIOUS).is_file():
+        logger.warning("%s is not readable; going back to the checkpoint before it", weights / "last.pt")
+        shutil.copyfile(weights / PREVIOUS, weights / "last.pt")
+        epoch = _saved_epoch(weights / "last.pt")
+    if epoch is None or Progress.load(job.folder) is None:
+        return "new"
+    # A stripped checkpoint says -1; a kill between the last epoch and stripping leaves the last epoch's number.
+    return "trained" if epoch < 0 or epoch + 1 >= int(job.settings["epochs"]) else "resume"
+
+
+def _saved_epoch(path: Path) -> int | None:
+    try:
+        return int(torch.load(path, map_location="cpu", weights_only=False)["epoch"])  # written by this run
+    except Exception:  # torn, missing or foreign: each means that there is nothing to go on from
+        return None
+
+
+def _train(job: StageRun, state: str, memory: MemoryPeak, on_epoch: OnEpoch) -> Audit:
+    overrides = {
+        **job.settings,
+        "model": job.model,
+        "data": job.data,
+        "seed": job.seed,
+        "device": job.device,
+        "project": str(job.folder.parent.absolute()),
+        "name": job.folder.name,
+        "save_dir": str(job.folder.absolute()),
+        "exist_ok": True,
+        "task": "detect",
+        "mode": "train",
+    }
+    if job.weights is not None:
+        overrides["pretrained"] = job.weights
+    if state == "resume":
+        overrides["resume"] = str(job.folder / "weights" / "last.pt")
+    else:
+        for name in ("results.csv", "gradients.csv"):
+            (job.folder / name).unlink(missing_ok=True)
+    progress = Progress.load(job.folder) if state == "resume" else None
+    trainer = StageTrainer(overrides, StageJob(job.stage, job.tag, job.freeze_fresh, progress, memory, on_epoch))
+    trainer.train()
+    audit = trainer.audit_result
+    assert audit is not None
+    if trainer.progress.resumed_at:
+        audit.notes.append(
+            "resumed at epoch " + ", ".join(map(str, trainer.progress.resumed_at)) + ": a checkpoint holds half "
+            "precision, so frozen weights were compared bitwise since the resume and in half precision since the start"
+        )
+    return audit
+
+
+def _audit_from_disk(job: StageRun) -> Audit:
+    """Audit a stage whose process died after its last epoch: by its checkpoint and its memory."""
+    progress = Progress.load(job.folder)
+    assert progress is not None
+    audit = Audit(notes=["interrupted after the last epoch: audited by the checkpoint, not by the live model"])
+    audit.checks.append(check_trained(progress.freeze, progress.got_gradient, audit))
+    audit.checks.append(check_saved(progress.fingerprints, saved_tensors(best_weights(job.folder))))
+    strip_checkpoints(job.folder / "weights")
+    return audit
+
+
+def _write(job: StageRun, evaluation: Evaluation, audit: Audit) -> None:
+    write_predictions(job.folder / "predictions.parquet", evaluation.frame, evaluation.settings)
+    write_json(job.folder / "audit.json", audit.to_dict())
+    # Last, since it is the mark of a finished stage.
+    write_json(
+        job.folder / RECORD,
+        {
+            "stage": job.number,
+            "metrics": {
+                "mAP50": evaluation.map50,
+                "mAP50-95": evaluation.map50_95,
+                "precision": evaluation.precision,
+                "recall": evaluation.recall,
+            },
+            "per_class": {
+                name: {"AP50": value, "AP50-95": evaluation.ap_per_class[name]}
+                for name, value in evaluation.ap50_per_class.items()
+            },
+            "audit": audit.to_dict(),
+        },
+    )

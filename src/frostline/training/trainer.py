@@ -1,0 +1,264 @@
+"""Ultralytics' detection trainer, carrying out one stage of a freeze plan.
+
+Everything is done in overridden methods of a subclass: Ultralytics itself is not changed, and what it pickles holds no
+class of ours.
+"""
+
+from __future__ import annotations
+
+import csv
+import os
+import time
+from collections.abc import Callable
+from copy import copy
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+from ultralytics.models.yolo.detect import DetectionTrainer
+from ultralytics.utils import YAML
+from ultralytics.utils.torch_utils import strip_optimizer, unwrap_model
+
+from frostline.files import write_bytes, write_text, written_beside
+from frostline.freezing import (
+    Audit,
+    Freeze,
+    FreezeWatch,
+    Stage,
+    apply_freeze,
+    find_layers,
+    put_batchnorms_in_eval,
+    resolve_freeze,
+    summarize_trainable_and_bn,
+)
+from frostline.training.checkpoints import count_transfer, saved_tensors
+from frostline.training.evaluation import RecordingValidator
+from frostline.training.machine import MemoryPeak, hushed, lower_workers, use_all_cores
+from frostline.training.progress import Progress
+
+GRADIENTS = "gradients.csv"
+PREVIOUS = "previous.pt"
+
+
+@dataclass(frozen=True)
+class StageJob:
+    """What the trainer must know beside Ultralytics' arguments.
+
+    Attributes:
+        stage: the stage to carry out.
+        tag: stands in the summary line that is printed before training.
+        freeze_fresh: freeze tensors that did not come from the checkpoint, too.
+        progress: of an interrupted stage that is resumed, else None.
+        memory: told to sample after every optimizer step.
+        on_epoch: called with (epochs done, epochs in all, validation metrics) after every epoch.
+    """
+
+    stage: Stage
+    tag: str
+    freeze_fresh: bool
+    progress: Progress | None
+    memory: MemoryPeak
+    on_epoch: Callable[[int, int, dict[str, float]], None]
+
+
+class _Whole(type(Path())):  # type: ignore[misc]
+    """A path whose `write_bytes` leaves the old file or the new one, never a part."""
+
+    def write_bytes(self, data: Any) -> int:
+        write_bytes(Path(str(self)), data)
+        return len(data)
+
+
+class _WholeKeepingOne(_Whole):
+    """The same, and the file that was there before stays beside it."""
+
+    def write_bytes(self, data: Any) -> int:
+        here = Path(str(self))
+        if here.exists():
+            with written_beside(here.with_name(PREVIOUS)) as beside:
+                beside.unlink()
+                os.link(here, beside)
+        return super().write_bytes(data)
+
+
+class StageTrainer(DetectionTrainer):
+    """Trains one stage.
+
+    Args:
+        overrides: Ultralytics' training arguments; `freeze` is worked out here from the stage.
+        job: the stage and what goes with it.
+    """
+
+    def __init__(self, overrides: dict[str, Any], job: StageJob) -> None:
+        self.job = job
+        self.audit_result: Audit | None = None
+        self.freeze: Freeze | None = None
+        self.watch: FreezeWatch | None = None
+        self._source: nn.Module | None = None
+        self._transfer: dict[str, Any] = {}
+        self._fresh: frozenset[str] = frozenset()
+        super().__init__(overrides=overrides)
+        if self.device.type == "cpu":
+            use_all_cores()
+        self.args.workers = lower_workers(int(overrides.get("workers", 0)))
+        self.last: Path = _WholeKeepingOne(self.wdir / "last.pt")
+        self.best: Path = _Whole(self.wdir / "best.pt")
+
+    def get_model(self, cfg: Any = None, weights: nn.Module | None = None, verbose: bool = True) -> nn.Module:
+        """Build the detector and note which of its tensors came from the checkpoint whole."""
+        model: nn.Module = super().get_model(cfg, weights, verbose)
+        name = str(self.args.pretrained if isinstance(self.args.pretrained, str) else self.args.model)
+        transfer = count_transfer(model, weights, name if weights is not None else None)
+        self._transfer = {"loaded": transfer.loaded, "total": transfer.total, "source": transfer.source}
+        self._fresh = transfer.fresh
+        return model
+
+    def set_model_attributes(self) -> None:
+        """Resolve the stage against the model, and let Ultralytics freeze what that says.
+
+        The list goes into `args.freeze`, so that Ultralytics' own code sets the flags before it wraps the model, and
+        `args.yaml` and the checkpoint tell the truth to anybody who reads them without us.
+        """
+        super().set_model_attributes()
+        if self.resume and self.job.progress is not None:
+            self.freeze = self.job.progress.freeze  # an EMA holds every tensor whole: what was fresh is known from then
+        else:
+            self.freeze = resolve_freeze(self.model, self.job.stage, self._fresh, self.job.freeze_fresh)
+        self.args.freeze = ultralytics_freeze(self.model, self.freeze) or None
+        YAML.save(self.save_dir / "args.yaml", vars(self.args))
+
+    def build_optimizer(self, model: nn.Module, *args: Any, **kwargs: Any) -> torch.optim.Optimizer:
+        """Apply the freeze to the last tensor, then build the optimizer over what trains, and nothing else."""
+        assert self.freeze is not None
+        apply_freeze(unwrap_model(model), self.freeze)
+        optimizer: torch.optim.Optimizer = super().build_optimizer(model, *args, **kwargs)
+        for group in optimizer.param_groups:
+            group["params"] = [p for p in group["params"] if p.requires_grad]
+        return optimizer
+
+    def _setup_train(self) -> None:
+        super()._setup_train()
+        self._model_train()
+        assert self.freeze is not None
+        model = unwrap_model(self.model)
+        self.watch = FreezeWatch(model, self.freeze)
+        known = self.job.progress
+        if self.resume and known is not None:
+            self.progress = known
+            self.watch.restore(known.got_gradient, known.fingerprints)
+            known.forget_after(self.start_epoch)
+            known.resumed_at.append(self.start_epoch + 1)
+        else:
+            self.progress = Progress(self.freeze, self._transfer, self.watch.fingerprints, seeds=self._seeds())
+        summarize_trainable_and_bn(model, self.job.tag)
+
+    def _seeds(self) -> dict[str, int]:
+        seed = int(self.args.seed)
+        return {"python": seed, "numpy": seed, "torch": seed, "loader": self.train_loader.generator.initial_seed()}
+
+    def _model_train(self) -> None:
+        """Enter training mode for an epoch, with the frozen BatchNorms, and only those, in eval mode."""
+        self._epoch_started = time.perf_counter()
+        self.model.train()
+        if self.freeze is not None:
+            put_batchnorms_in_eval(unwrap_model(self.model), self.freeze)
+
+    def optimizer_step(self) -> None:
+        """Look at the gradients, then step."""
+        assert self.watch is not None
+        self.watch.observe_gradients(float(self.scaler.get_scale()))
+        super().optimizer_step()
+        self.job.memory.sample()
+
+    def get_validator(self) -> RecordingValidator:
+        """Return our validator, which lifts the time limit of NMS."""
+        return RecordingValidator(
+            self.test_loader, save_dir=self.save_dir, args=copy(self.args), _callbacks=self.callbacks
+        )
+
+    def save_metrics(self, metrics: dict[str, float]) -> None:
+        """Write the epoch's row of `results.csv` and of `gradients.csv`."""
+        super().save_metrics(metrics)
+        assert self.watch is not None
+        path = self.save_dir / GRADIENTS
+        norms = self.watch.epoch_gradient_norms()
+        total = len(self.watch.layers)
+        with path.open("a", newline="", encoding="utf-8") as stream:
+            writer = csv.writer(stream)
+            if stream.tell() == 0:
+                writer.writerow(["epoch", *(f"layer_{index}" for index in range(total))])
+            row = [f"{norms[index]:.6g}" if index in norms else "" for index in range(total)]
+            writer.writerow([self.epoch + 1, *row])
+
+    def save_model(self) -> bool:
+        """Save the checkpoint, then note how far the stage has come."""
+        saved: bool = super().save_model()
+        assert self.watch is not None
+        self.progress.got_gradient = sorted(self.watch.got_gradient)
+        self.progress.epoch_seconds[self.epoch + 1] = round(time.perf_counter() - self._epoch_started, 4)
+        self.progress.batch = int(self.batch_size)
+        if self.best_fitness == self.fitness:
+            self.progress.best_epoch = self.epoch + 1
+        self.progress.save(self.save_dir)
+        self.job.on_epoch(self.epoch + 1, self.epochs, dict(self.metrics))
+        return saved
+
+    def resume_training(self, ckpt: dict[str, Any] | None) -> None:
+        """Resume, and drop rows of epochs that were logged but not saved."""
+        super().resume_training(ckpt)
+        if self.resume and ckpt is not None:
+            for path in (self.csv, self.save_dir / GRADIENTS):
+                trim_rows(path, self.start_epoch)
+
+    def final_eval(self) -> None:
+        """Audit while the live model is still here, then strip both checkpoints. Evaluation comes afterwards."""
+        assert self.watch is not None
+        weights = self.best if self.best.exists() else self.last
+        self.audit_result = self.watch.audit(self.optimizer, saved_tensors(Path(str(weights))))
+        strip_checkpoints(self.wdir)
+
+
+def ultralytics_freeze(model: nn.Module, freeze: Freeze) -> list[int | str]:
+    """Write a freeze as Ultralytics' `freeze=` list: whole layers by index, parts of others by module path.
+
+    A module that has both frozen and trainable tensors of its own cannot be written so and is left out.
+    """
+    layers = find_layers(model)
+    frozen, free = set(freeze.frozen), set(freeze.trainable)
+    whole = [index for index in freeze.selected_layers if not any(name.startswith(f"{index}.") for name in free)]
+    entries: list[int | str] = list(whole)
+    for name, module in layers.named_modules():
+        own = [f"{name}.{part}" for part, _ in module.named_parameters(recurse=False)]
+        if name and own and int(name.split(".", 1)[0]) not in whole and all(part in frozen for part in own):
+            entries.append(name)
+    return entries
+
+
+def strip_checkpoints(folder: Path) -> None:
+    """Strip the optimizer from `last.pt` and `best.pt`, each replaced whole, and remove the one kept before."""
+    last, best = folder / "last.pt", folder / "best.pt"
+    results: dict[str, Any] = {}
+    if last.exists():
+        with hushed(), written_beside(last) as beside:
+            results = strip_optimizer(last, s=str(beside))
+    if best.exists():
+        with hushed(), written_beside(best) as beside:
+            # best.pt gets the whole curve, as Ultralytics does it
+            strip_optimizer(best, s=str(beside), updates={"train_results": results.get("train_results")})
+    (folder / PREVIOUS).unlink(missing_ok=True)
+
+
+def trim_rows(path: Path, epoch: int) -> None:
+    """Keep a CSV's header and its rows up to an epoch (first column, from 1); a torn last row goes too."""
+    if not path.is_file():
+        return
+    lines = path.read_text(encoding="utf-8").splitlines()
+    columns = lines[0].count(",") if lines else 0
+    kept = lines[:1]
+    for line in lines[1:]:
+        first = line.split(",", 1)[0].strip()
+        if line.count(",") == columns and first.isdigit() and int(first) <= epoch:
+            kept.append(line)
+    write_text(path, "".join(f"{line}\n" for line in kept))
