@@ -116,6 +116,8 @@ def test_a_folder_stands_for_the_one_yaml_in_it(root: Path) -> None:
     write(root, "a: 1", "other.yaml")
     with pytest.raises(InputError, match="exactly one YAML file"):
         load_dataset(root)
+    file.rename(root / "set.yaml")  # of several, the one named as the folder
+    assert load_dataset(root).yaml == root / "set.yaml"
 
 
 def test_a_download_entry_is_never_run(root: Path, tmp_path: Path) -> None:

@@ -50,9 +50,14 @@ class RunFolder:
         seed = run.number("seed")
         if seed is None and folder_seed:
             seed = float(folder_seed[1])
-        if seed is None and not run.record and isinstance(run.arguments.get("seed"), int):
+        if seed is None and not run.ours and isinstance(run.arguments.get("seed"), int):
             seed = run.arguments["seed"]
         return replace(run, arm=arm, seed=None if seed is None else int(seed))
+
+    @cached_property
+    def ours(self) -> bool:
+        """Whether Frostline ran it: there is a `run.json`, even an empty one."""
+        return (self.path / "run.json").is_file()
 
     @cached_property
     def record(self) -> Mapping[str, Any]:
@@ -97,7 +102,7 @@ class RunFolder:
     @property
     def freeze_depth(self) -> int | None:
         """How many leading layers were frozen throughout; None when the plan was another kind or nothing tells."""
-        if self.record:
+        if self.ours:
             depth = self.number("freeze_depth")
             return None if depth is None else int(depth)
         if "freeze" not in self.arguments:
@@ -169,7 +174,7 @@ def experiment_folder(name: str, parents: Sequence[Path]) -> Path:
     Raises:
         InputError: there is no such folder; the message lists where it was looked for.
     """
-    depth = re.fullmatch(r"1[-_]?(?:to)?[-_]?(\d+)", name)
+    depth = re.fullmatch(r"1(?:-|_|_to_)(\d+)", name)
     names = [name, f"freeze_1_to_{depth[1]}"] if depth else [name]
     candidates = [Path(name), *(parent / each for parent in parents for each in names)]
     for candidate in candidates:

@@ -10,7 +10,10 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from frostline.cli import chroma, data
+from frostline.cli import chroma, data, study
+from frostline.cli.ablate import ablate
+from frostline.cli.layers import layers
+from frostline.cli.train import train, two_stage
 from frostline.errors import InputError
 
 app = typer.Typer(
@@ -21,6 +24,11 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+app.command("layers")(layers)
+app.command("train")(train)
+app.command("two-stage")(two_stage)
+app.command("ablate")(ablate)
+app.add_typer(study.app, name="study")
 app.add_typer(data.app, name="data")
 app.add_typer(chroma.app, name="chroma")
 
@@ -50,8 +58,10 @@ def root(
 
 def main() -> None:
     """Run the command line: 0 when all went well, 1 when some work failed, 2 for a bad input, 130 when interrupted."""
+    # click knows no option whose value may be missing: a bare --shutdown means after success
+    arguments = ["--shutdown=success" if word == "--shutdown" else word for word in sys.argv[1:]]
     try:
-        app()
+        app(arguments)
     except InputError as error:
         Console(stderr=True, highlight=False, soft_wrap=True).print(f"[bold red]error:[/] {_plain(str(error))}")
         sys.exit(2)

@@ -101,23 +101,21 @@ def compare(
 ) -> None:
     """Compare runs: final metrics, convergence, overfitting, small objects and cost, as a table and a figure."""
     from frostline.analysis import chosen_metrics, compare_runs, find_runs
-    from frostline.report import draw_comparison
+    from frostline.report import write_comparison
 
     # Before anything is read: a misspelt metric is told at once.
     chosen = chosen_metrics([word for given in metrics or ["mAP50", "mAP50-95"] for word in given.split(",") if word])
     small = [name.strip() for name in (small_classes or "").split(",") if name.strip()]
     comparison = compare_runs(find_runs(folders), chosen, small)
-    figure = draw_comparison(comparison.runs, chosen, out)
-    comparison.write_csv(out.with_suffix(".csv"))
-    comparison.write_json(out.with_suffix(".json"))
+    figure, table, record = write_comparison(comparison, chosen, out)
     as_json = output is Format.JSON
     if as_json:
         _print_json(comparison)
     else:
-        _print_tables(comparison, chosen)
-    typer.echo(f"figure: {figure}", err=as_json)
-    typer.echo(f"every column: {out.with_suffix('.csv')}", err=as_json)
-    typer.echo(f"and where each is from: {out.with_suffix('.json')}", err=as_json)
+        print_comparison(comparison, chosen)
+    typer.echo(f"figure  {figure}", err=as_json)
+    typer.echo(f"table   {table} (every column)", err=as_json)
+    typer.echo(f"JSON    {record} (with the source of each column)", err=as_json)
 
 
 def _print_json(comparison: Comparison) -> None:
@@ -126,7 +124,8 @@ def _print_json(comparison: Comparison) -> None:
     typer.echo(json.dumps(comparison.as_json(), indent=2, ensure_ascii=False, allow_nan=False))
 
 
-def _print_tables(comparison: Comparison, metrics: Sequence[str]) -> None:
+def print_comparison(comparison: Comparison, metrics: Sequence[str]) -> None:
+    """Print the table of runs, that of arms where one has several seeds, and what the columns are."""
     from rich.console import Console
 
     from frostline.report import runs_table, summary_table
@@ -134,7 +133,7 @@ def _print_tables(comparison: Comparison, metrics: Sequence[str]) -> None:
     console = Console(highlight=False)
     table, left_out = runs_table(comparison, metrics, console)
     console.print(table)
-    arms = summary_table(comparison, metrics)
+    arms = summary_table(comparison, metrics, console)
     if arms is not None:
         console.print("\nMean [lowest, highest] over the seeds of an arm", style="bold", markup=False)
         console.print(arms)

@@ -166,12 +166,14 @@ class FreezePlan(_Model):
         stage_keys = [key for key in fields if key in Stage.model_fields]
         if "stages" in fields and stage_keys:
             raise InputError(f"{where}: give stages or {', '.join(stage_keys)}, not both")
-        if "stages" not in fields:
+        flat = "stages" not in fields
+        if flat:
             fields["stages"] = [{key: fields.pop(key) for key in stage_keys}]
         try:
             return cls.model_validate(fields)
         except ValidationError as error:
-            raise InputError(f"{where}: {first_problem(error)}") from error
+            problem = first_problem(error)
+            raise InputError(f"{where}: {problem.removeprefix('stages.1.') if flat else problem}") from error
 
     @classmethod
     def from_yaml(cls, path: str | Path) -> FreezePlan:
@@ -184,7 +186,8 @@ class FreezePlan(_Model):
         try:
             text = path.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
-            raise InputError(f"{path}: cannot read the plan file: {error}") from error
+            reason = getattr(error, "strerror", None) or "not UTF-8 text"
+            raise InputError(f"{path}: cannot read the plan file: {reason}") from error
         try:
             return cls.parse(yaml.safe_load(text), str(path))
         except yaml.YAMLError as error:
@@ -237,5 +240,4 @@ def first_problem(error: ValidationError) -> str:
     problem = error.errors()[0]
     place = ".".join(str(part + 1) if isinstance(part, int) else str(part) for part in problem["loc"])
     message = problem["msg"].removeprefix("Value error, ")
-    more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
-    return f"{place + ': ' if place else ''}{message}{more}"
+    return f"{place + ': ' if place else ''}{message}"

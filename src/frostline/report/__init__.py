@@ -9,8 +9,9 @@ _HOME = {
     "draw_comparison": "frostline.report.figures",
     "runs_table": "frostline.report.tables",
     "summary_table": "frostline.report.tables",
+    "write_comparison": "frostline.report.outputs",
 }
-__all__ = ["draw_comparison", "runs_table", "summary_table"]
+__all__ = ["draw_comparison", "runs_table", "summary_table", "write_comparison"]
 
 
 def __getattr__(name: str) -> Any:

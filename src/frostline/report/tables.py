@@ -16,6 +16,12 @@ from rich.text import Text
 from frostline.analysis import METRICS, Comparison
 
 _GIB = 2**30
+_SUMMARY_HEADERS = {
+    "epochs_to_90": "epochs\nto 90 %",
+    "AP_small": "AP small",
+    "AP50_small_classes": "AP50 small\nclasses",
+}
+_METRIC_HEADERS = {"mAP50-95": "mAP\n50-95", "precision": "preci-\nsion"}
 
 
 @dataclass(frozen=True)
@@ -37,41 +43,48 @@ def runs_table(comparison: Comparison, metrics: Sequence[str], console: Console)
         console: where it will be printed; its width counts.
 
     Returns:
-        The table, and the names of the columns that had to be left out.
+        The table, and the names of those columns that had to be left out and are not empty.
     """
     frame = comparison.frame
     columns = [column for column in _columns(comparison, metrics) if column.name in frame.columns]
     left_out: list[str] = []
     while True:
-        table = _table([column.header for column in columns])
+        table = _table([column.header for column in columns], console.width // 3)
         for row in frame.iter_rows(named=True):
             table.add_row(*(Text("" if row[c.name] is None else c.write(row[c.name])) for c in columns))
         spare = max(columns, key=lambda column: column.rank + 100 * (frame.get_column(column.name).count() == 0))
-        # Measured without a limit: within the console's width any table seems to fit.
-        width = Measurement.get(console, console.options.update(max_width=10_000), table).maximum
-        if width <= console.width or spare.rank == 0:
-            return table, left_out
+        if _fits(table, console) or spare.rank == 0:
+            return table, [name for name in frame.columns if name in left_out and frame.get_column(name).count()]
         columns.remove(spare)
         left_out.append(spare.name)
 
 
-def summary_table(comparison: Comparison, metrics: Sequence[str]) -> Table | None:
+def summary_table(comparison: Comparison, metrics: Sequence[str], console: Console) -> Table | None:
     """Build the table of arms, mean [lowest, highest] over their runs; None when no arm has two runs.
 
     Args:
         comparison: the runs.
-        metrics: those of `analysis.METRICS` to show.
+        metrics: those of `analysis.METRICS` to show first; they and other columns as far as there is room.
+        console: where it will be printed; its width counts.
     """
     summary = comparison.summary
     if summary.is_empty() or summary.get_column("n").max() == 1:
         return None
-    shown = [*metrics, *(name for name in ("AP_small", "epochs_to_90") if name in summary.get_column("metric"))]
-    table = _table(["arm", "runs", *(_short(name) for name in shown)])
-    for arm in summary.get_column("arm").unique(maintain_order=True):
-        rows = summary.filter(pl.col("arm") == arm)
-        cells = [_spread(rows.filter(pl.col("metric") == name), name) for name in shown]
-        table.add_row(Text(arm), str(rows.get_column("n").max()), *map(Text, cells))
-    return table
+    shown = [*metrics, *(name for name in _SUMMARY_HEADERS if name in summary.get_column("metric"))]
+    while True:
+        table = _table(["arm", "runs", *(_SUMMARY_HEADERS.get(name, name) for name in shown)], console.width // 3)
+        for arm in summary.get_column("arm").unique(maintain_order=True):
+            rows = summary.filter(pl.col("arm") == arm)
+            cells = [_spread(rows.filter(pl.col("metric") == name), name) for name in shown]
+            table.add_row(Text(arm), str(rows.get_column("n").max()), *map(Text, cells))
+        if _fits(table, console) or len(shown) == 1:
+            return table
+        shown.pop()
+
+
+def _fits(table: Table, console: Console) -> bool:
+    # Measured without a limit: within the console's width any table seems to fit.
+    return Measurement.get(console, console.options.update(max_width=10_000), table).maximum <= console.width
 
 
 def _columns(comparison: Comparison, metrics: Sequence[str]) -> list[_Column]:
@@ -84,8 +97,8 @@ def _columns(comparison: Comparison, metrics: Sequence[str]) -> list[_Column]:
         _Column("seed", "seed", str, 0 if several_seeds else 9),
         *([_Column("status", "status", str, 0)] if unfinished else []),
         _Column("freeze_depth", "freeze\ndepth", str, 1),
-        *(_Column(name, name, _three, 0) for name in metrics),
-        *(_Column(name, name, _three, 6) for name in METRICS if name not in metrics),
+        *(_Column(name, _METRIC_HEADERS.get(name, name), _three, 0) for name in metrics),
+        *(_Column(name, _METRIC_HEADERS.get(name, name), _three, 6) for name in METRICS if name not in metrics),
         _Column("best_epoch", "best\nepoch", str, 4),
         _Column("epochs_to_90", "epochs\nto 90 %", str, 2),
         _Column("overfitting_gap", "train -\nval gap", _signed, 3),
@@ -104,14 +117,19 @@ def _columns(comparison: Comparison, metrics: Sequence[str]) -> list[_Column]:
     return columns
 
 
-def _table(headers: Sequence[str]) -> Table:
+def _table(headers: Sequence[str], longest_arm: int) -> Table:
     table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), header_style="bold", show_edge=False)
     for header in headers:
         left = header in ("arm", "status")
         justify: Any = "left" if left else "right"
-        # Folded, not cut: a long name stays whole on several lines.
+        # Folded, not cut: a long name stays whole, on several lines.
         table.add_column(
-            Text(header, justify=justify), justify=justify, overflow="fold", no_wrap=not left, vertical="top"
+            Text(header, justify=justify),
+            justify=justify,
+            overflow="fold",
+            no_wrap=not left,
+            vertical="bottom",
+            max_width=max(longest_arm, 12) if header == "arm" else None,
         )
     return table
 
@@ -122,10 +140,6 @@ def _spread(row: pl.DataFrame, name: str) -> str:
     write = _one if name == "epochs_to_90" else _three
     mean, low, high = (write(row.item(0, key)) for key in ("mean", "min", "max"))
     return mean if row.item(0, "n") == 1 else f"{mean} [{low}, {high}]"
-
-
-def _short(name: str) -> str:
-    return {"AP_small": "AP small", "epochs_to_90": "epochs to 90 %"}.get(name, name)
 
 
 def _one(value: float) -> str:

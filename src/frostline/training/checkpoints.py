@@ -56,7 +56,7 @@ def locate_model(model: str | Path) -> str:
 
     text = str(model).strip()
     suffix = Path(text).suffix.lower()
-    if not suffix:
+    if not suffix and not Path(text).exists():
         text, suffix = f"{text}.pt", ".pt"
     if suffix in {".yaml", ".yml"}:
         try:

@@ -12,7 +12,7 @@ from frostline.datasets import Dataset, LabelSummary, check_labels, load_dataset
 from frostline.errors import InputError
 from frostline.freezing import Freeze, resolve_freeze
 from frostline.training.checkpoints import Transfer, check_trainable, count_transfer, locate_model, open_checkpoint
-from frostline.training.machine import check_disk, momentum_buffers, run_bytes
+from frostline.training.machine import check_disk, hushed, momentum_buffers, run_bytes
 from frostline.training.settings import mosaic_warning
 from frostline.training.spec import RunSpec
 
@@ -81,12 +81,13 @@ def build_model(spec: RunSpec, names: dict[int, str]) -> tuple[nn.Module, Transf
             )
     if spec.weights is not None:
         source = open_checkpoint(locate_model(spec.weights), spec.trust)
-    model = DetectionModel(config, ch=3, nc=len(names), verbose=False)
-    check_trainable(model, spec.model)
-    if spec.settings.get("cls_remap", True):
-        model.names = names
-    if source is not None:
-        model.load(source, verbose=False)
+    with hushed():
+        model = DetectionModel(config, ch=3, nc=len(names), verbose=False)
+        check_trainable(model, spec.model)
+        if spec.settings.get("cls_remap", True):
+            model.names = names
+        if source is not None:
+            model.load(source, verbose=False)
     return model, count_transfer(model, source, spec.weights or spec.model)
 
 

@@ -107,19 +107,19 @@ def resolve_settings(given: Mapping[str, Any], preset: str | None = None) -> dic
     preset = given.pop("preset", preset)
     if preset is not None and preset not in PRESETS:
         raise InputError(f"no preset '{preset}'{did_you_mean(preset, PRESETS)}; there is {', '.join(PRESETS)}")
+    known = [name for name in {**DEFAULT_CFG_DICT, **DEFAULTS} if name not in _TAKEN]
     for key in given:
         if key in _TAKEN:
             raise InputError(f"{key}: cannot be given here: {_TAKEN[key]}")
-        if key not in DEFAULT_CFG_DICT:
-            known = [name for name in DEFAULT_CFG_DICT if name not in _TAKEN]
+        if key not in known:
             raise InputError(f"unknown training argument '{key}'{did_you_mean(key, known)}")
     settings = {**DEFAULTS, **(PRESETS[preset] if preset else {}), **given}
     settings["optimizer"] = _named_optimizer(settings["optimizer"])
+    _check_ranges(settings)
     try:
         get_cfg(overrides=dict(settings))
     except (TypeError, ValueError, SyntaxError, AssertionError) as error:
         raise InputError(" ".join(str(error).split())[:300]) from error
-    _check_ranges(settings)
     return settings
 
 

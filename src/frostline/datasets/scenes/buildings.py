@@ -10,7 +10,7 @@ from frostline.datasets.scenes.camera import Points
 from frostline.datasets.scenes.canvas import Canvas, Colour, tint
 from frostline.datasets.scenes.light import Light
 from frostline.datasets.scenes.shadowmap import ShadowMap
-from frostline.datasets.scenes.solids import facing_of, patch
+from frostline.datasets.scenes.solids import facing_of, patch, patches
 from frostline.datasets.scenes.street import CROSS_STREET_HALF, FAR, Street
 
 _PLASTER: tuple[Colour, ...] = (
@@ -104,8 +104,6 @@ def draw_building(
 def _roof(canvas: Canvas, building: Building, front: float, light: Light, rng: np.random.Generator) -> None:
     side, high = building.side, building.height
     ridge, inner, outer = high + rng.uniform(1.4, 2.8), side * front, side * (front + 4)
-    slope = np.array([(0, 0, 0), (0, 0, 1)])
-    del slope
     plane = np.array(
         [
             (inner, high, building.start),
@@ -167,35 +165,34 @@ def _windows(
     if columns < 1:
         return
     margin = (length - columns * spacing + spacing - width) / 2
-    lefts = [(margin + column * spacing) / length for column in range(columns)]
-    lows = [low / high for low in np.arange(ground + 0.7, high - tall - 0.5, floor)]
+    lefts = (margin + np.arange(columns) * spacing) / length
+    lows = np.arange(ground + 0.7, high - tall - 0.5, floor) / high
     share, rise = width / length, tall / high
     frame, sill = 0.08 / length, 0.12 / high
-    places = [(left, low) for low in lows for left in lefts]
-    if not places:
+    a, b = (grid.ravel() for grid in np.meshgrid(lefts, lows))
+    if not len(a):
         return
     trim = tint(colour, 1.45) if rng.random() < 0.7 else tint(colour, 0.55)
-    canvas.decals(
-        np.array([patch(wall, a - frame, a + share + frame, b - sill, b + rise + sill / 2) for a, b in places]), trim
-    )
-    glass = np.array([patch(wall, a, a + share, b, b + rise) for a, b in places])
-    tones = rng.integers(0, 4, len(places))
-    for tone in range(4):
-        canvas.decals(glass[tones == tone], _GLASS[tone])
-    curtains = [
-        patch(wall, a, a + share * 0.4, b, b + rise) for (a, b), tone in zip(places, tones, strict=True) if tone == 1
-    ]
-    canvas.decals(curtains, (190, 184, 172))
-    canvas.decals(np.array([patch(wall, a + share * 0.46, a + share * 0.54, b, b + rise) for a, b in places]), trim)
+    canvas.decals(patches(wall, a - frame, a + share + frame, b - sill, b + rise + sill / 2), trim)
+    tones = rng.integers(0, 4, len(a))
+    glass = patches(wall, a, a + share, b, b + rise)
+    canvas.paint([(pane, _GLASS[tone]) for pane, tone in zip(glass, tones.tolist(), strict=True)])
+    drawn = tones == 1
+    canvas.decals(patches(wall, a[drawn], a[drawn] + share * 0.4, b[drawn], b[drawn] + rise), (190, 184, 172))
+    canvas.decals(patches(wall, a + share * 0.46, a + share * 0.54, b, b + rise), trim)
 
 
 def _openings(
     canvas: Canvas, wall: Points, length: float, high: float, colour: Colour, rng: np.random.Generator
 ) -> None:
     """Paint the few windows of an end wall."""
-    for low in np.arange(3.5, high - 2, 3.2):
-        for left in (0.25, 0.7):
-            if rng.random() < 0.6:
+    trim = tint(colour, 1.35)
+    for low in np.arange(1.2 if rng.random() < 0.5 else 4.2, high - 2, 3.1):
+        for left in (0.14, 0.42, 0.72):
+            if rng.random() < 0.75:
+                right, top = left + 1.1 / length, (low + 1.5) / high
+                canvas.decals([patch(wall, left - 0.012, right + 0.012, (low - 0.12) / high, top + 0.1 / high)], trim)
+                canvas.decals([patch(wall, left, right, low / high, top)], _GLASS[int(rng.integers(4))])
                 canvas.decals(
-                    [patch(wall, left, left + 1.0 / length, low / high, (low + 1.4) / high)], tint(colour, 0.3)
+                    [patch(wall, (left + right) / 2 - 0.005, (left + right) / 2 + 0.005, low / high, top)], trim
                 )

@@ -13,6 +13,11 @@ NEAR = 0.8
 """Nothing nearer than this many metres is drawn."""
 
 
+def vector(*components: float) -> Points:
+    """Make an array of a few numbers."""
+    return np.array(components, float)
+
+
 @dataclass(frozen=True)
 class Camera:
     """Where the camera stands and how it maps the world to pixels.

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from functools import cache
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from frostline.datasets.scenes.camera import Camera, Points, clip_near
+from frostline.datasets.scenes.camera import NEAR, Camera, Points, clip_near
 
 Colour = tuple[int, int, int]
 
 SKY = 255
 """The owner of pixels that show the sky. The street is 0, objects count from 1."""
+
+FOLIAGE = 254
+"""The owner of leaves, which take no shadow from leaves: their own side away from the sun is painted dark already."""
 
 _SUBPIXEL_BITS = 4
 
@@ -43,22 +48,23 @@ class Canvas:
         if len(points) < 3:
             return
         camera = self.camera
-        pixels = self.camera.project(points)
+        pixels = camera.project(points)
+        low, high = pixels.min(axis=0), pixels.max(axis=0)
+        left, top = max(0, math.floor(low[0]) - 1), max(0, math.floor(low[1]) - 1)
+        right, bottom = min(camera.width, math.ceil(high[0]) + 2), min(camera.height, math.ceil(high[1]) + 2)
+        if right <= left or bottom <= top:
+            return
         fixed = [_fixed(pixels)]
         cv2.fillPoly(self.colour, fixed, colour, cv2.LINE_8, _SUBPIXEL_BITS)
         cv2.fillPoly(self.facing, fixed, facing, cv2.LINE_8, _SUBPIXEL_BITS)
         cv2.fillPoly(self.owner, fixed, owner, cv2.LINE_8, _SUBPIXEL_BITS)
-        left, top = np.clip(np.floor(pixels.min(axis=0)) - 1, 0, (camera.width, camera.height)).astype(int)
-        right, bottom = np.clip(np.ceil(pixels.max(axis=0)) + 2, 0, (camera.width, camera.height)).astype(int)
-        if right <= left or bottom <= top:
-            return
-        normal = np.cross(points[1] - points[0], points[2] - points[0])
+        normal = cross(points[1] - points[0], points[2] - points[0])
         offset = normal @ (points[0] - (camera.x, camera.y, 0))
         if abs(offset) < 1e-9 * np.abs(normal).max():  # seen edge on
             return
         inside = np.zeros((bottom - top, right - left), np.uint8)
-        origin = (int(-left) << _SUBPIXEL_BITS, int(-top) << _SUBPIXEL_BITS)
-        cv2.fillPoly(inside, [fixed[0] + np.array(origin, np.int32)], 1, cv2.LINE_8, _SUBPIXEL_BITS)
+        shifted = fixed[0] - np.array((left << _SUBPIXEL_BITS, top << _SUBPIXEL_BITS), np.int32)
+        cv2.fillPoly(inside, [shifted], 1, cv2.LINE_8, _SUBPIXEL_BITS)
         # On a plane 1 / Z is linear in the pixel's column and row.
         across = normal[0] * (np.arange(left, right) - camera.centre[0]) / camera.focal
         down = normal[1] * (camera.centre[1] - np.arange(top, bottom)) / camera.focal + normal[2]
@@ -67,13 +73,23 @@ class Canvas:
 
     def decals(self, polygons: Sequence[Points] | Points, colour: Colour) -> None:
         """Paint flat polygons, (N, 3) each, onto what is there already: only the colour changes."""
-        if isinstance(polygons, np.ndarray) and polygons.size and polygons[..., 2].min() > 1:
-            fixed = list(_fixed(self.camera.project(polygons)))
-        else:
-            kept = [clip_near(points) for points in polygons]
-            fixed = [_fixed(self.camera.project(points)) for points in kept if len(points) > 2]
-        for polygon in fixed:  # one at a time: overlapping polygons of one call would cut holes into each other
-            cv2.fillPoly(self.colour, [polygon], colour, cv2.LINE_8, _SUBPIXEL_BITS)
+        self.paint([(points, colour) for points in polygons])
+
+    def paint(self, decals: Sequence[tuple[Points, Colour]]) -> None:
+        """Paint flat polygons, (N, 3) each, in a colour of their own, one over the other."""
+        if not decals:
+            return
+        points = np.concatenate([polygon for polygon, _ in decals])
+        if points[:, 2].min() < NEAR:
+            decals = [(clipped, colour) for polygon, colour in decals if len(clipped := clip_near(polygon)) > 2]
+            if not decals:
+                return
+            points = np.concatenate([polygon for polygon, _ in decals])
+        fixed, start = _fixed(self.camera.project(points)), 0
+        for polygon, colour in decals:
+            part = fixed[start : start + len(polygon)]
+            cv2.fillPoly(self.colour, [part], colour, cv2.LINE_8, _SUBPIXEL_BITS)
+            start += len(polygon)
 
     def blob(self, pixels: NDArray[np.float64], colour: Colour, facing: int, owner: int, depth: float) -> None:
         """Paint a polygon of (N, 2) pixels, all at one depth."""
@@ -83,7 +99,25 @@ class Canvas:
         self, outlines: Sequence[NDArray[np.float64]], colour: Colour, facing: int, owner: int, depth: float
     ) -> None:
         """Paint polygons of (N, 2) pixels at one depth; where two overlap there is a hole."""
-        fixed = [_fixed(outline) for outline in outlines]
+        self._fill([_fixed(outline) for outline in outlines], colour, facing, owner, depth)
+
+    def blobs(
+        self,
+        outlines: NDArray[np.float64],
+        colours: Sequence[Colour],
+        facings: Sequence[int],
+        owner: int,
+        depths: NDArray[np.float64],
+    ) -> None:
+        """Paint many polygons, (M, N, 2) pixels, one over the other."""
+        for outline, colour, facing, depth in zip(_fixed(outlines), colours, facings, depths.tolist(), strict=True):
+            self._fill([outline], colour, facing, owner, depth)
+
+    def mark(self, pixels: NDArray[np.float64], colour: Colour) -> None:
+        """Paint a polygon of (N, 2) pixels onto what is there already: only the colour changes."""
+        cv2.fillPoly(self.colour, [_fixed(pixels)], colour, cv2.LINE_8, _SUBPIXEL_BITS)
+
+    def _fill(self, fixed: list[NDArray[np.int32]], colour: Colour, facing: int, owner: int, depth: float) -> None:
         cv2.fillPoly(self.colour, fixed, colour, cv2.LINE_8, _SUBPIXEL_BITS)
         cv2.fillPoly(self.facing, fixed, facing, cv2.LINE_8, _SUBPIXEL_BITS)
         cv2.fillPoly(self.owner, fixed, owner, cv2.LINE_8, _SUBPIXEL_BITS)
@@ -93,20 +127,36 @@ class Canvas:
 def tint(colour: Colour, factor: float) -> Colour:
     """Scale the reflectance behind an sRGB colour."""
     gain = factor ** (1 / 2.2)
-    red, green, blue = (min(255, max(0, round(channel * gain))) for channel in colour)
-    return red, green, blue
+    red, green, blue = colour
+    return min(255, round(red * gain)), min(255, round(green * gain)), min(255, round(blue * gain))
+
+
+def cross(one: Points, other: Points) -> Points:
+    """Give the cross product of two (3,) vectors; NumPy's takes twenty times as long for a single pair."""
+    (a, b, c), (d, e, f) = one.tolist(), other.tolist()
+    return np.array((b * f - c * e, c * d - a * f, a * e - b * d))
 
 
 def capsule(start: Points, end: Points, radius: float, end_radius: float | None = None) -> NDArray[np.float64]:
     """Outline a bar with round ends between two pixels, (18, 2); the radii are in pixels."""
     end_radius = radius if end_radius is None else end_radius
-    along = np.arctan2(end[1] - start[1], end[0] - start[0])
-    turn = np.linspace(np.pi / 2, 3 * np.pi / 2, 9) + along
-    back = np.stack([np.cos(turn), np.sin(turn)], axis=1)
-    return np.concatenate([start + radius * back, end - end_radius * back])
+    x, y = (end - start).tolist()
+    length = math.hypot(x, y)
+    cos, sin = (x / length, y / length) if length > 1e-9 else (1.0, 0.0)
+    outline = np.empty((18, 2))
+    back = _half_circle() @ np.array([(cos, sin), (-sin, cos)])
+    outline[:9] = start + radius * back
+    outline[9:] = end - end_radius * back
+    return outline
+
+
+@cache
+def _half_circle() -> NDArray[np.float64]:
+    turn = np.linspace(np.pi / 2, 3 * np.pi / 2, 9)
+    return np.stack([np.cos(turn), np.sin(turn)], axis=1)
 
 
 def _fixed(pixels: NDArray[np.float64]) -> NDArray[np.int32]:
-    # Half a pixel, as OpenCV's pixel centres lie on whole numbers; bounded, as its polygons are 32-bit.
-    scaled = np.clip(pixels, -30000, 30000) * (1 << _SUBPIXEL_BITS)
-    return np.rint(scaled).astype(np.int32)
+    # Bounded, as OpenCV's polygons are 32-bit and the near plane can throw a point very far.
+    scaled = np.minimum(np.maximum(pixels, -30000), 30000) * (1 << _SUBPIXEL_BITS)
+    return np.asarray(np.rint(scaled), dtype=np.int32)

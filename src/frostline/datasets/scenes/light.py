@@ -42,14 +42,15 @@ class Light:
     @property
     def shift(self) -> NDArray[np.float64]:
         """How far a shadow moves over the ground for each metre of height, (2,) in X and Z."""
-        return -self.direction[[0, 2]] / self.direction[1]
+        x, y, z = self.direction
+        return np.array((-x / y, -z / y))
 
 
 def sample_light(rng: np.random.Generator) -> Light:
-    """Draw a light: a sun of 4,500 to 6,000 K in look, a sky a quarter to a sixth as strong, 28 to 52 degrees high."""
+    """Draw a light: a warm sun 30 to 54 degrees high, and a blue sky a fifth to a third as strong."""
     sun = np.array([1.0, 0.91, 0.78]) * rng.normal(1, 0.012, 3)
-    sky = np.array([0.78, 0.97, 1.30]) * rng.normal(1, 0.02, 3) * rng.uniform(0.17, 0.25)
-    exposure = rng.uniform(0.72, 0.9) / (sun + sky).max()
+    sky = np.array([0.78, 0.97, 1.30]) * rng.normal(1, 0.02, 3) * rng.uniform(0.2, 0.32)
+    exposure = rng.uniform(0.85, 1.05) / (sun + sky).max()
     height, turn = np.radians(rng.uniform(30, 54)), np.radians(rng.uniform(-38, 38))
     direction = np.array([-np.cos(height) * np.cos(turn), np.sin(height), np.cos(height) * np.sin(turn)])
     return Light(
@@ -57,21 +58,19 @@ def sample_light(rng: np.random.Generator) -> Light:
     )
 
 
-def illuminate(reflectance: Rgb, visibility: NDArray[np.float32], light: Light) -> Rgb:
-    """Light surfaces with the sun where they see it, and the sky.
+def illuminate(reflectance: Rgb, sunlit: Rgb, light: Light) -> Rgb:
+    """Light surfaces with the sky, and with the sun where they see it.
 
     Args:
         reflectance: (H, W, 3) in [0, 1].
-        visibility: (H, W) how much of the sun each pixel sees, in [0, 1].
+        sunlit: (H, W, 3) reflectance times the share of the sun that is seen there. Given apart, as both are averages
+            over a pixel.
         light: the two illuminants.
 
     Returns:
         (H, W, 3) float32 radiance in shares of full scale.
     """
-    radiance = visibility[..., np.newaxis] * light.sun
-    radiance += light.sky
-    radiance *= reflectance
-    return radiance
+    return np.asarray(sunlit * light.sun + reflectance * light.sky, dtype=np.float32)
 
 
 def expose(radiance: Rgb, rng: np.random.Generator | None) -> NDArray[np.uint16]:
@@ -90,4 +89,5 @@ def expose(radiance: Rgb, rng: np.random.Generator | None) -> NDArray[np.uint16]
         spread = np.sqrt(np.maximum(electrons, 0) + read * read)
         electrons += spread * rng.standard_normal(radiance.shape, dtype=np.float32)
         radiance = electrons / full_well
-    return np.rint(np.clip(radiance, 0, 1) * np.float32(FULL_SCALE)).astype(np.uint16)
+    codes: NDArray[np.uint16] = np.rint(np.clip(radiance, 0, 1) * np.float32(FULL_SCALE)).astype(np.uint16)
+    return codes

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from frostline.datasets.scenes.camera import Points
-from frostline.datasets.scenes.canvas import Canvas, Colour, capsule, tint
+from frostline.datasets.scenes.camera import Points, vector
+from frostline.datasets.scenes.canvas import FOLIAGE, Canvas, Colour, capsule, tint
 from frostline.datasets.scenes.light import Light
 from frostline.datasets.scenes.shadowmap import ShadowMap
 
-_LEAVES: tuple[Colour, ...] = ((84, 122, 52), (100, 132, 58), (70, 108, 56), (128, 138, 60), (150, 120, 52))
+_LEAVES: tuple[Colour, ...] = ((96, 140, 62), (112, 148, 66), (84, 124, 66), (140, 150, 68), (166, 132, 60))
 
 
 @dataclass(frozen=True)
@@ -63,26 +63,25 @@ def _tree(canvas: Canvas, prop: Prop, light: Light, shadows: ShadowMap, rng: np.
     shadows.wall(trunk, fork[1])
     bar(canvas, foot, fork, (0.16 * prop.size, 0.1 * prop.size), bark, light)
     middle = np.array([prop.x, crown_low + crown, prop.z])
-    count = 70
+    # Fewer clumps where the crown is small in the picture.
+    count = int(np.clip(crown * canvas.camera.focal / prop.z * 0.9, 50, 150))
     spread = rng.standard_normal((count, 3))
     spread *= (rng.uniform(0.25, 1, count) ** 0.5 / np.linalg.norm(spread, axis=1))[:, np.newaxis]
     leaves = middle + spread * (crown, crown * 1.05, crown)
-    sizes = rng.uniform(0.16, 0.34, count) * crown
-    for leaf, size in zip(leaves, sizes, strict=True):
-        shadows.leaf(leaf, size * 0.8)
+    sizes = rng.uniform(0.12, 0.27, count) * crown
+    shadows.leaves(leaves, sizes * 0.8)
     colour = _LEAVES[int(rng.integers(len(_LEAVES)))]
     # From the side away from the sun towards it, so that the sunlit clumps come last and lie on top.
     side = spread @ light.direction
     order = np.argsort(side - spread[:, 2] * 0.6)
+    leaves, side, radii = leaves[order], side[order], sizes[order] * canvas.camera.focal / leaves[order, 2]
     turn = np.linspace(0, 2 * np.pi, 9, endpoint=False)
-    pixels = canvas.camera.project(leaves)
-    for index in order:
-        radius = sizes[index] * canvas.camera.focal / leaves[index, 2]
-        wobble = radius * rng.uniform(0.75, 1.2, 9)
-        outline = pixels[index] + np.stack([np.cos(turn), np.sin(turn) * 0.85], axis=1) * wobble[:, np.newaxis]
-        facing = int(np.clip(150 + 240 * side[index], 0, 255))
-        tone = 0.72 + 0.3 * float(np.clip(side[index] + 0.5, 0, 1)) + rng.uniform(-0.12, 0.12)
-        canvas.blob(outline, tint(colour, tone), facing, 0, leaves[index, 2])
+    ring = np.stack([np.cos(turn), np.sin(turn) * 0.85], axis=1)
+    wobble = radii[:, np.newaxis] * rng.uniform(0.8, 1.15, (count, 9))
+    outlines = canvas.camera.project(leaves)[:, np.newaxis] + ring * wobble[..., np.newaxis]
+    facings = np.clip(150 + 240 * side, 0, 255).astype(int).tolist()
+    tones = 0.72 + 0.3 * np.clip(side + 0.5, 0, 1) + rng.uniform(-0.12, 0.12, count)
+    canvas.blobs(outlines, [tint(colour, tone) for tone in tones.tolist()], facings, FOLIAGE, leaves[:, 2])
 
 
 def _lamp(canvas: Canvas, prop: Prop, light: Light, shadows: ShadowMap, rng: np.random.Generator) -> None:
@@ -90,8 +89,8 @@ def _lamp(canvas: Canvas, prop: Prop, light: Light, shadows: ShadowMap, rng: np.
     towards = -np.sign(prop.x) * 1.3
     grey = tint((92, 96, 98), rng.uniform(0.5, 1.3))
     foot, top = np.array([prop.x, 0.0, prop.z]), np.array([prop.x, high, prop.z])
-    head = top + (towards, 0.15, 0)
-    post = np.array([(-0.05, -0.05), (0.05, -0.05), (0.05, 0.05), (-0.05, 0.05)]) + (prop.x, prop.z)
+    head = top + vector(towards, 0.15, 0)
+    post = np.array([(-0.05, -0.05), (0.05, -0.05), (0.05, 0.05), (-0.05, 0.05)]) + vector(prop.x, prop.z)
     shadows.wall(post, high)
     bar(canvas, foot, top, (0.08, 0.05), grey, light)
     bar(canvas, top, head, (0.04, 0.05), grey, light)
@@ -100,7 +99,7 @@ def _lamp(canvas: Canvas, prop: Prop, light: Light, shadows: ShadowMap, rng: np.
 
 def _sign(canvas: Canvas, prop: Prop, light: Light, shadows: ShadowMap, rng: np.random.Generator) -> None:
     high, radius = rng.uniform(2.1, 2.6), 0.33
-    post = np.array([(-0.03, -0.03), (0.03, -0.03), (0.03, 0.03), (-0.03, 0.03)]) + (prop.x, prop.z)
+    post = np.array([(-0.03, -0.03), (0.03, -0.03), (0.03, 0.03), (-0.03, 0.03)]) + vector(prop.x, prop.z)
     shadows.wall(post, high)
     bar(
         canvas,
@@ -123,5 +122,5 @@ def _sign(canvas: Canvas, prop: Prop, light: Light, shadows: ShadowMap, rng: np.
 def _bin(canvas: Canvas, prop: Prop, light: Light, shadows: ShadowMap, rng: np.random.Generator) -> None:
     colour = tint(((62, 84, 62), (70, 72, 76), (170, 98, 40))[int(rng.integers(3))], rng.uniform(0.7, 1.2))
     around = np.linspace(0, 2 * np.pi, 8, endpoint=False)
-    shadows.thing(np.stack([prop.x + 0.22 * np.cos(around), prop.z + 0.22 * np.sin(around)], axis=1), 0, 0.9, 254)
+    shadows.thing(np.stack([prop.x + 0.22 * np.cos(around), prop.z + 0.22 * np.sin(around)], axis=1), 0, 0.9, 0)
     bar(canvas, np.array([prop.x, 0.2, prop.z]), np.array([prop.x, 0.75, prop.z]), (0.22, 0.24), colour, light)

@@ -7,11 +7,14 @@ shade, and with the height at which the ray leaves its last obstacle for things 
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from frostline.datasets.scenes.camera import Points
+from frostline.datasets.scenes.canvas import FOLIAGE
 from frostline.datasets.scenes.light import Light
 
 _METRES_PER_CELL = 0.08
@@ -39,19 +42,19 @@ class ShadowMap:
         """Add something tall with a convex footprint of (N, 2) points in X and Z."""
         cv2.fillConvexPoly(self._walls, self._swept(footprint, 0, height), 255, cv2.LINE_8, _FIXED_BITS)
 
-    def leaf(self, centre: Points, radius: float) -> None:
-        """Add a ball of leaves around a (3,) point."""
-        x, z = centre[[0, 2]] + self.light.shift * centre[1]
-        cell = self._cells(np.array([[x, z]]))[0]
-        size = max(1, round(radius / _METRES_PER_CELL * (1 << _FIXED_BITS)))
-        cv2.circle(self._leaves, (int(cell[0]), int(cell[1])), size, 255, -1, cv2.LINE_8, _FIXED_BITS)
+    def leaves(self, centres: Points, radii: NDArray[np.float64]) -> None:
+        """Add balls of leaves around (N, 3) points."""
+        cells = self._cells(centres[:, [0, 2]] + centres[:, 1:2] * self.light.shift).tolist()
+        sizes = np.maximum(1, radii / _METRES_PER_CELL * (1 << _FIXED_BITS)).astype(int).tolist()
+        for cell, size in zip(cells, sizes, strict=True):
+            cv2.circle(self._leaves, cell, size, 255, -1, cv2.LINE_8, _FIXED_BITS)
 
     def thing(self, footprint: Points, low: float, high: float, owner: int) -> None:
         """Add a part of an object on the street: a convex footprint of (N, 2) points between two heights."""
         levels = np.linspace(low, high, 6)
-        for below, above in zip(levels[:-1], levels[1:], strict=True):
+        for below, above in pairwise(levels.tolist()):
             cells = self._swept(footprint, below, above)
-            cv2.fillConvexPoly(self._height, cells, float(above), cv2.LINE_8, _FIXED_BITS)
+            cv2.fillConvexPoly(self._height, cells, above, cv2.LINE_8, _FIXED_BITS)
             cv2.fillConvexPoly(self._owner, cells, owner, cv2.LINE_8, _FIXED_BITS)
 
     def shadow(
@@ -68,14 +71,17 @@ class ShadowMap:
         across, ahead = (np.float32(step) for step in self.light.shift)
         column = (x + y * across - np.float32(_WEST)) * np.float32(1 / _METRES_PER_CELL)
         row = (z + y * ahead - np.float32(_SOUTH)) * np.float32(1 / _METRES_PER_CELL)
-        tall = np.maximum(_soft(self._walls, self.light.penumbra), _soft(self._leaves, 0.09))
-        cut = cv2.remap(tall, column, row, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        walls = _soft(self._walls, self.light.penumbra)
+        cut = cv2.remap(walls, column, row, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        leaves = cv2.remap(_soft(self._leaves, 0.09), column, row, cv2.INTER_LINEAR)
+        leaves[owner == FOLIAGE] = 0
+        cut = cv2.max(cut, leaves)
         things = cv2.remap(
             _soft((self._height > 0).view(np.uint8) * np.uint8(255), 0.07), column, row, cv2.INTER_LINEAR
         )
-        leaves_at = cv2.remap(self._height, column, row, cv2.INTER_NEAREST)
+        height = cv2.remap(self._height, column, row, cv2.INTER_NEAREST)
         caster = cv2.remap(self._owner, column, row, cv2.INTER_NEAREST)
-        touched = (y < _GROUND) | ((leaves_at > y + np.float32(0.1)) & (caster != owner))
+        touched = (y < _GROUND) | ((height > y + np.float32(0.1)) & (caster != owner))
         shadow: NDArray[np.float32] = np.maximum(cut, things * touched).astype(np.float32) * np.float32(1 / 255)
         return shadow
 

@@ -8,8 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from frostline.datasets.scenes.camera import Points
-from frostline.datasets.scenes.canvas import Canvas, Colour, tint
+from frostline.datasets.scenes.canvas import Canvas, Colour, cross, tint
 from frostline.datasets.scenes.light import Light
+
+Shares = float | NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,7 @@ class Panel:
 
 def outward(points: Points, inside: Points) -> NDArray[np.float64]:
     """Give the unit normal of a polygon that points away from a point inside the solid."""
-    normal = np.cross(points[1] - points[0], points[2] - points[0])
+    normal = cross(points[1] - points[0], points[2] - points[0])
     length = float(np.linalg.norm(normal))
     if length < 1e-9:
         return np.array([0.0, 1.0, 0.0])
@@ -79,8 +81,11 @@ def draw_panels(canvas: Canvas, panels: list[Panel], pose: Pose, light: Light, o
             continue
         facing, shade = facing_of(normal, light)
         canvas.face(points, tint(panel.colour, shade), facing, owner)
-        for decal, colour in panel.decals:
-            canvas.decals([pose.world(decal)], tint(colour, shade))
+        if panel.decals:
+            decals = pose.world(np.concatenate([decal for decal, _ in panel.decals]))
+            ends = np.cumsum([len(decal) for decal, _ in panel.decals])[:-1]
+            tints = [tint(colour, shade) for _, colour in panel.decals]
+            canvas.paint(list(zip(np.split(decals, ends), tints, strict=True)))
 
 
 def facing_of(normal: NDArray[np.float64], light: Light) -> tuple[int, float]:
@@ -105,13 +110,20 @@ def box(rear: float, front: float, half_width: float, low: float, high: float) -
 
 def patch(face: Points, left: float, right: float, low: float, high: float) -> Points:
     """Give a rectangle on a four-cornered face by shares of its sides: (4, 3) points."""
-    bottom, top = face[1] - face[0], face[2] - face[3]
+    corners = ((left, low), (right, low), (right, high), (left, high))
+    # Plain numbers: this is called for every mark on every vehicle, and small arrays are slow to make.
+    weights = [((1 - a) * (1 - b), a * (1 - b), a * b, (1 - a) * b) for a, b in corners]
+    return np.asarray(np.array(weights) @ face)
 
-    def at(across: float, up: float) -> Points:
-        lower, upper = face[0] + across * bottom, face[3] + across * top
-        return np.asarray(lower + up * (upper - lower))
 
-    return np.array([at(left, low), at(right, low), at(right, high), at(left, high)])
+def patches(face: Points, left: Shares, right: Shares, low: Shares, high: Shares) -> Points:
+    """Give many rectangles on a four-cornered face by shares of its sides: (M, 4, 3) points."""
+    left, right, low, high = np.broadcast_arrays(*np.atleast_1d(left, right, low, high))
+    across = np.stack([left, right, right, left], axis=1)[..., np.newaxis]
+    up = np.stack([low, low, high, high], axis=1)[..., np.newaxis]
+    lower = face[0] + across * (face[1] - face[0])
+    upper = face[3] + across * (face[2] - face[3])
+    return np.asarray(lower + up * (upper - lower))
 
 
 def disc(ahead: float, side: float, up: float, radius: float) -> Points:

@@ -8,8 +8,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from frostline.datasets.scenes.camera import NEAR, Points
-from frostline.datasets.scenes.canvas import SKY, Canvas, Colour, tint
+from frostline.datasets.scenes.camera import NEAR, Camera, Points
+from frostline.datasets.scenes.canvas import Canvas, Colour, tint
+from frostline.datasets.scenes.surface import noise_tile
 
 FAR = 72.0
 """Where the street ends, in metres."""
@@ -51,9 +52,9 @@ CROSS_STREET_HALF = 4.5
 
 def sample_street(rng: np.random.Generator) -> Street:
     """Draw a layout."""
-    grey = int(rng.integers(84, 122))
+    grey = int(rng.integers(112, 148))
     warm = int(rng.integers(0, 9))
-    slab = int(rng.integers(146, 182))
+    slab = int(rng.integers(166, 200))
     return Street(
         road=rng.uniform(5.2, 6.6),
         pavement=rng.uniform(2.6, 3.8),
@@ -66,25 +67,26 @@ def sample_street(rng: np.random.Generator) -> Street:
     )
 
 
-def sky_picture(canvas: Canvas, rng: np.random.Generator, noise: NDArray[np.float32]) -> NDArray[np.float32]:
+def sky_picture(camera: Camera, size: tuple[int, int], rng: np.random.Generator) -> NDArray[np.float32]:
     """Make the light that the sky itself sends to the camera: a gradient with clouds, (H, W, 3) in shares of scale."""
-    camera = canvas.camera
-    height = np.clip((camera.centre[1] - np.arange(camera.height, dtype=np.float32)) / camera.height, 0, 1)
+    step, noise = 4, noise_tile()
+    rows, columns = np.arange(0, camera.height, step), np.arange(0, camera.width, step)
+    height = np.clip((camera.centre[1] - rows) / camera.height, 0, 1)
     zenith = np.array([0.16, 0.31, 0.66]) * rng.uniform(0.8, 1.15)
     low = np.array([0.62, 0.72, 0.84]) * rng.uniform(0.85, 1.0)
     rise = (1 - np.exp(-height * 4.0))[:, np.newaxis]
-    column = (low * (1 - rise) + zenith * rise).astype(np.float32)
+    clear = low * (1 - rise) + zenith * rise
     cover, scale = rng.uniform(-0.5, 0.9), rng.uniform(0.25, 0.5)
-    offset = rng.uniform(0, 400, 2)
-    columns = np.arange(camera.width, dtype=np.float32) * np.float32(scale * 480 / camera.width) + offset[0]
-    rows = np.arange(camera.height, dtype=np.float32) * np.float32(scale * 1100 / camera.width) + offset[1]
-    size = noise.shape[0]
-    clouds = noise[np.ix_((rows.astype(int)) % size, columns.astype(int) % size)]
-    clouds = cv2.GaussianBlur(clouds, (0, 0), camera.width / 160)
-    amount = np.clip((clouds + np.float32(cover - 0.6)) * 0.8, 0, 0.85)[..., np.newaxis]
-    white = np.array([0.84, 0.86, 0.90], np.float32) * (1 - np.float32(0.12) * amount)
-    sky: NDArray[np.float32] = column[:, np.newaxis] * (1 - amount) + white * amount
-    return sky
+    right, down = rng.uniform(0, 400, 2)
+    tile = len(noise)
+    across = (columns * (scale * 480 / camera.width) + right).astype(int) % tile
+    along = (rows * (scale * 1100 / camera.width) + down).astype(int) % tile
+    clouds = cv2.GaussianBlur(noise[np.ix_(along, across)], (0, 0), camera.width / 160 / step)
+    amount = np.clip((clouds + cover - 0.6) * 0.8, 0, 0.85)[..., np.newaxis]
+    white = np.array([0.84, 0.86, 0.90]) * (1 - 0.12 * amount)
+    sky = clear[:, np.newaxis] * (1 - amount) + white * amount
+    full = cv2.resize(sky.astype(np.float32), size, interpolation=cv2.INTER_LINEAR)
+    return np.asarray(full, dtype=np.float32)
 
 
 def draw_ground(canvas: Canvas, street: Street) -> None:
@@ -98,21 +100,23 @@ def draw_ground(canvas: Canvas, street: Street) -> None:
 
 
 def draw_skyline(canvas: Canvas, rng: np.random.Generator) -> None:
-    """Paint the far end of the street: hazy blocks and trees beyond the last facade."""
+    """Paint the far end of the street: pale blocks and round tree tops beyond the last facade."""
     x = -60.0
     while x < 60:
         width, height = rng.uniform(5, 12), rng.uniform(4, 15)
         tone = int(rng.integers(138, 178))
-        colour = (tone - 8, tone, tone + 8) if rng.random() < 0.6 else (tone - 38, tone - 12, tone - 30)
         z = FAR + 6 + rng.uniform(0, 4)
-        wall = np.array([(x, 0, z), (x + width, 0, z), (x + width, height, z), (x, height, z)])
-        canvas.face(wall, colour, 255, 0)
-        if colour[0] > colour[1] - 20:
-            floors = np.arange(1.5, height - 1.5, 3.0)
-            spots = np.array(
-                [_upright(left, z, low, 1.0, 1.5) for low in floors for left in np.arange(x + 1, x + width - 1.5, 2.2)]
-            )
-            canvas.decals(spots, tint(colour, 0.7))
+        if rng.random() < 0.65:
+            colour = (tone - 8, tone, tone + 8)
+            wall = np.array([(x, 0, z), (x + width, 0, z), (x + width, height, z), (x, height, z)])
+            canvas.face(wall, colour, 255, 0)
+            floors, columns = np.arange(1.5, height - 1.5, 3.0), np.arange(x + 1, x + width - 1.5, 2.2)
+            canvas.decals([_upright(left, z, low, 1.0, 1.5) for low in floors for left in columns], tint(colour, 0.7))
+        else:
+            bumps = np.linspace(0, np.pi, 25)
+            top = height * 0.45 * (1 + 0.14 * np.abs(np.sin(bumps * 5))) * np.sin(bumps) ** 0.35
+            crowns = np.stack([x + width * bumps / np.pi, np.maximum(top, 0), np.full(25, z)], axis=1)
+            canvas.face(crowns, (tone - 62, tone - 34, tone - 58), 255, 0)
         x += width * rng.uniform(0.85, 1.0)
 
 
@@ -185,8 +189,3 @@ def _flat(left: float, right: float, near: float, far: float) -> Points:
 def _upright(left: float, z: float, low: float, width: float, height: float) -> Points:
     right, high = left + width, low + height
     return np.array([(left, low, z), (right, low, z), (right, high, z), (left, high, z)], float)
-
-
-def is_sky(canvas: Canvas) -> NDArray[np.bool_]:
-    """Say which pixels show the sky."""
-    return canvas.owner == SKY

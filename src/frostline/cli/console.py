@@ -1,0 +1,38 @@
+"""Where commands print their tables."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+PIPED_WIDTH = 140
+"""Columns when the output goes to a file or a pipe, where nothing needs to be cut to a screen."""
+
+
+def console() -> Console:
+    """Return a console for standard output: as wide as the terminal, or wide enough in a pipe."""
+    return Console(width=None if sys.stdout.isatty() else PIPED_WIDTH, highlight=False)
+
+
+def plain_table(*columns: str, left: frozenset[str] = frozenset()) -> Table:
+    """Return a table without lines, numbers to the right.
+
+    Args:
+        columns: their titles.
+        left: those that hold words.
+    """
+    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 1))
+    for column in columns:
+        table.add_column(column, justify="left" if column in left else "right", no_wrap=True)
+    return table
+
+
+def show(table: Table, *lines: Any) -> None:
+    """Print a table, then lines of plain text."""
+    out = console()
+    out.print(table)
+    for line in lines:
+        out.print(str(line), markup=False, soft_wrap=True)

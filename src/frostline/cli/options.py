@@ -1,0 +1,72 @@
+"""Options that several commands share, so that they read and behave the same everywhere."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+Model = Annotated[
+    str,
+    typer.Argument(
+        help="Checkpoint (.pt) or model YAML, by path or official name.", metavar="MODEL", show_default=False
+    ),
+]
+Data = Annotated[str, typer.Argument(help="The dataset's data.yaml.", metavar="DATA", show_default=False)]
+Pairs = Annotated[
+    list[str] | None,
+    typer.Argument(help="Any training argument of Ultralytics, as key=value.", metavar="[KEY=VALUE]..."),
+]
+Freeze = Annotated[
+    str | None, typer.Option("--freeze", help="Layers to freeze: 0-2, backbone, 0,4,6, 23.cv3.", metavar="SELECTOR")
+]
+TrainOnly = Annotated[str | None, typer.Option("--train-only", help="The only layers that train.", metavar="SELECTOR")]
+FreezeFresh = Annotated[
+    bool, typer.Option("--freeze-fresh", help="Freeze tensors that did not come from the checkpoint, too.")
+]
+Weights = Annotated[
+    str | None, typer.Option("--weights", help="Checkpoint that a model YAML starts from.", metavar="W.pt")
+]
+Imgsz = Annotated[int | None, typer.Option("--imgsz", help="Image size, pixels.", show_default=False)]
+Batch = Annotated[int | None, typer.Option("--batch", help="Images a batch.", show_default=False)]
+Epochs = Annotated[int | None, typer.Option("--epochs", help="Epochs of the run.", show_default=False)]
+Workers = Annotated[int | None, typer.Option("--workers", help="Loader processes.", show_default=False)]
+Device = Annotated[
+    str | None, typer.Option("--device", help="cpu, or a GPU's number. Default: the first GPU, else the CPU.")
+]
+Seed = Annotated[int, typer.Option("--seed", min=0, help="Seed of every generator.")]
+Preset = Annotated[str | None, typer.Option("--preset", help="A named set of training arguments: log-chroma.")]
+Trust = Annotated[
+    bool, typer.Option("--trust-checkpoint", help="Open checkpoints without the restricted loader: they can run code.")
+]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="One progress bar instead of Ultralytics' output.")]
+Shutdown = Annotated[
+    str | None,
+    typer.Option(
+        "--shutdown",
+        help="Power the machine off after the last run; --shutdown=always also after a failure.",
+        metavar="[always]",
+        show_default=False,
+    ),
+]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before a shutdown is armed.")]
+Project = Annotated[Path, typer.Option("--project", help="Folder that run folders are made in.")]
+
+
+def settings(pairs: list[str] | None, **named: Any) -> dict[str, Any]:
+    """Join `key=value` arguments and named options; an option that was not given is left out.
+
+    Raises:
+        InputError: a pair that is not one, or a value given in both ways.
+    """
+    from frostline.errors import InputError
+    from frostline.training.settings import parse_pairs
+
+    values = parse_pairs(pairs or [])
+    for key, value in named.items():
+        if value is not None:
+            if key in values:
+                raise InputError(f"{key} is given twice: as --{key} and as {key}=")
+            values[key] = value
+    return values

@@ -1,0 +1,72 @@
+"""How the command line shows a run: Ultralytics' own output, or one quiet progress bar."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+if TYPE_CHECKING:
+    from frostline.training import Observer
+
+
+class LoudObserver:
+    """Prints lines; epochs are printed by Ultralytics."""
+
+    def say(self, text: str) -> None:
+        """Print a line."""
+        typer.echo(text)
+
+    def epoch(self, done: int, total: int, metrics: dict[str, float]) -> None:
+        """Do nothing."""
+
+
+class QuietObserver:
+    """One bar a run: epochs done, time, and the last mAP50."""
+
+    def __init__(self, progress: Progress) -> None:
+        self.progress = progress
+        self.task: int | None = None
+        self.label = "training"
+
+    def start(self, label: str, epochs: int) -> None:
+        """Begin the bar of a run."""
+        self.label = label
+        self.task = self.progress.add_task(label, total=epochs, score="")
+
+    def say(self, text: str) -> None:
+        """Print a line above the bar; what every run says of itself stays out, warnings stay in."""
+        if text.startswith(("warning", "audit")) or "failed" in text or "finished already" in text:
+            self.progress.console.print(f"{self.label}: {text}", markup=False, highlight=False, soft_wrap=True)
+
+    def epoch(self, done: int, total: int, metrics: dict[str, float]) -> None:
+        """Move the bar."""
+        if self.task is None:
+            self.start(self.label, total)
+        score = f"mAP50 {metrics.get('metrics/mAP50(B)', 0.0):.3f}"
+        self.progress.update(self.task, completed=done, total=total, score=score)  # type: ignore[arg-type]
+
+
+@contextmanager
+def watching(quiet: bool) -> Iterator[Observer]:
+    """Give an observer for the runs of a command; with `quiet`, Ultralytics is hushed while the block runs."""
+    if not quiet:
+        yield LoudObserver()
+        return
+    from frostline.training.machine import hushed
+
+    progress = Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[score]}"),
+        console=Console(),
+    )
+    with hushed(), progress:
+        yield QuietObserver(progress)

@@ -1,0 +1,204 @@
+"""The study file: everything that decides a study, read, checked and resolved."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from frostline.errors import InputError, did_you_mean
+from frostline.freezing import FreezePlan
+from frostline.freezing.plan import first_problem
+from frostline.training import resolve_settings
+
+_NAME = re.compile(r"^[\w.\-]+$")
+_OWN_KEYS = ("data",)
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Arm(_Model):
+    """A named freeze plan, and, where it differs from the study's, its dataset.
+
+    Attributes:
+        plan: what is frozen when.
+        data: data.yaml of this arm, with the same image names and split as the study's; None takes the study's.
+    """
+
+    plan: FreezePlan = FreezePlan()
+    data: str | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the arm as it stands in a study file."""
+        plan = self.plan.to_dict()
+        if not plan["freeze_fresh"]:
+            del plan["freeze_fresh"]
+        return {**plan, **({"data": self.data} if self.data is not None else {})}
+
+
+class Hypothesis(_Model):
+    """A statement made before the runs, for the report to answer.
+
+    Attributes:
+        name: in words.
+        metric: what is compared, such as mAP50.
+        better: the arm that is expected to be better.
+        than: the arm it is compared with.
+    """
+
+    name: str
+    metric: str = "mAP50"
+    better: str
+    than: str = "baseline"
+
+
+class StudyFile(_Model):
+    """A study, whole.
+
+    Attributes:
+        name: of the study.
+        model: checkpoint or model YAML.
+        weights: checkpoint that a model YAML starts from.
+        data: data.yaml.
+        train: resolved training arguments, the same for every arm.
+        seeds: one run for each arm and seed.
+        arms: by name.
+        hypotheses: written before the runs.
+        unequal_epochs: allow arms of different length; the report then says so.
+        on: who carries the runs out; `here` is this process.
+    """
+
+    name: str
+    model: str
+    weights: str | None = None
+    data: str
+    train: dict[str, Any]
+    seeds: tuple[int, ...] = Field(default=(0,), min_length=1)
+    arms: dict[str, Arm] = Field(min_length=1)
+    hypotheses: tuple[Hypothesis, ...] = ()
+    unequal_epochs: bool = False
+    on: str = "here"
+
+    @model_validator(mode="after")
+    def _consistent(self) -> StudyFile:
+        for name in (self.name, *self.arms):
+            if not _NAME.match(name) or set(name) == {"."}:
+                raise ValueError(f"'{name}' becomes a folder: use letters, digits, '_', '-' and '.'")
+        if "report" in self.arms:
+            raise ValueError("no arm can be called 'report': the study keeps its report there")
+        if len(set(self.seeds)) != len(self.seeds):
+            raise ValueError("a seed is given twice")
+        if self.on != "here":
+            raise ValueError(f"on: {self.on}: only 'here' is known, the runs one after the other in this process")
+        for hypothesis in self.hypotheses:
+            for arm in (hypothesis.better, hypothesis.than):
+                if arm not in self.arms:
+                    raise ValueError(f"hypothesis '{hypothesis.name}': no arm '{arm}'{did_you_mean(arm, self.arms)}")
+        lengths = {name: arm.plan.total_epochs for name, arm in self.arms.items()}
+        if len(set(lengths.values())) > 1 and not self.unequal_epochs:
+            told = ", ".join(f"{name} {length}" for name, length in lengths.items())
+            raise ValueError(f"arms differ in their epochs ({told}); make them equal, or say unequal_epochs: true")
+        return self
+
+    @classmethod
+    def parse(cls, value: Any, where: str = "study file", base: Path | None = None) -> StudyFile:
+        """Read a study from plain data, with paths, settings and epochs resolved.
+
+        Args:
+            value: the keys of the attributes; `train` may hold `preset`.
+            where: named in error messages.
+            base: folder that relative paths are tried in first.
+
+        Raises:
+            InputError: an unknown key, a bad value, a bad plan or setting.
+        """
+        if not isinstance(value, dict):
+            raise InputError(f"{where}: expected keys such as model, data and arms")
+        fields = dict(value)
+        known = list(cls.model_fields)
+        for key in fields:
+            if key not in known:
+                raise InputError(f"{where}: unknown key '{key}'{did_you_mean(str(key), known)}")
+        for key in ("model", "data", "arms"):
+            if not fields.get(key):
+                raise InputError(f"{where}: no {key}")
+        train = fields.get("train") or {}
+        if not isinstance(train, dict):
+            raise InputError(f"{where}: train: expected key: value pairs")
+        try:
+            fields["train"] = resolve_settings(train)
+        except InputError as error:
+            raise InputError(f"{where}: train: {error}") from error
+        epochs = int(fields["train"]["epochs"])
+        fields["arms"] = _arms(fields["arms"], epochs, where, base)
+        for key in ("model", "weights", "data"):
+            if fields.get(key) is not None:
+                fields[key] = resolve_path(fields[key], base)
+        fields.setdefault("name", "study")
+        try:
+            return cls.model_validate(fields)
+        except ValidationError as error:
+            raise InputError(f"{where}: {first_problem(error)}") from error
+
+    @classmethod
+    def from_yaml(cls, path: str | Path) -> StudyFile:
+        """Read a study file; relative paths in it are tried beside it first, then in the working folder.
+
+        Raises:
+            InputError: the file is missing, not YAML, or not a study.
+        """
+        path = Path(path)
+        try:
+            value = yaml.safe_load(path.read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError) as error:
+            reason = getattr(error, "strerror", None) or "not UTF-8 text"
+            raise InputError(f"{path}: cannot read the study file: {reason}") from error
+        except yaml.YAMLError as error:
+            raise InputError(f"{path}: not YAML: {' '.join(str(error).split())}") from error
+        if isinstance(value, dict):
+            if True in value:  # YAML 1.1 reads the bare key `on` as a truth value
+                value["on"] = value.pop(True)
+            value.setdefault("name", path.stem)
+        return cls.parse(value, str(path), path.parent.absolute())
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the study as plain data; `parse` reads it back to an equal study."""
+        values = self.model_dump(mode="json", exclude={"arms"}, exclude_none=True)
+        values["arms"] = {name: arm.to_dict() for name, arm in self.arms.items()}
+        return values
+
+    def to_yaml(self) -> str:
+        """Return the study as the text of a study file."""
+        return yaml.safe_dump(self.to_dict(), sort_keys=False, allow_unicode=True, width=120)
+
+
+def _arms(arms: Any, epochs: int, where: str, base: Path | None) -> dict[str, Arm]:
+    if not isinstance(arms, dict):
+        raise InputError(
+            f"{where}: arms: expected a name and a plan for each, such as 'freeze_1_to_3: {{freeze: 0-2}}'"
+        )
+    found = {}
+    for name, given in arms.items():
+        value = given or {}
+        if not isinstance(value, dict):
+            raise InputError(f"{where}: arm {name}: expected a plan such as {{freeze: 0-2}}")
+        own = {key: value[key] for key in _OWN_KEYS if value.get(key) is not None}
+        plan = FreezePlan.parse({k: v for k, v in value.items() if k not in _OWN_KEYS}, f"{where}: arm {name}")
+        if "data" in own:
+            own["data"] = resolve_path(own["data"], base)
+        found[str(name)] = Arm(plan=plan.with_epochs(epochs), **own)
+    return found
+
+
+def resolve_path(value: Any, base: Path | None) -> str:
+    """Return an existing file's absolute path, looking in `base` first; an official name stays as it is."""
+    text = str(value)
+    for candidate in ([base / text] if base is not None else []) + [Path(text)]:
+        if candidate.exists():
+            return str(candidate.resolve())
+    return text

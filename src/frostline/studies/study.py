@@ -1,0 +1,273 @@
+"""A study on disk: its file, its runs, and the loop that carries out what is missing."""
+
+from __future__ import annotations
+
+import gc
+import logging
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from frostline.errors import InputError
+from frostline.files import write_text
+from frostline.studies.file import StudyFile
+from frostline.training import CheckedData, Observer, Prepared, Run, RunSpec, check_data, execute, prepare
+from frostline.training.machine import check_disk
+from frostline.training.progress import Progress
+from frostline.training.run import LoggingObserver
+from frostline.training.spec import differences
+
+logger = logging.getLogger(__name__)
+FILE = "study.yaml"
+
+
+@dataclass(frozen=True)
+class PlannedRun:
+    """One arm with one seed, and its folder."""
+
+    spec: RunSpec
+    folder: Path
+
+    @property
+    def label(self) -> str:
+        """`arm/seed0`."""
+        return f"{self.spec.arm}/seed{self.spec.seed}"
+
+
+@dataclass(frozen=True)
+class RunState:
+    """Where a run stands.
+
+    Attributes:
+        arm: its arm.
+        seed: its seed.
+        status: `waiting`, `running`, `interrupted`, `failed` or `finished`. A process that was killed leaves `running`.
+        epochs_done: epochs saved.
+        epochs: epochs in all.
+        map50: of the best checkpoint of a finished run, else None.
+        audit: `PASS`, `FAIL` or None.
+        reason: why it failed, or None.
+        folder: its folder.
+    """
+
+    arm: str
+    seed: int
+    status: str
+    epochs_done: int
+    epochs: int
+    map50: float | None
+    audit: str | None
+    reason: str | None
+    folder: Path
+
+
+@dataclass
+class StudyOutcome:
+    """What a call of `Study.run` came to.
+
+    Attributes:
+        finished: runs that are finished now, those from before included.
+        failed: label and reason of each run that failed in this call.
+    """
+
+    finished: list[Run] = field(default_factory=list)
+    failed: list[tuple[str, str]] = field(default_factory=list)
+
+    @property
+    def complete(self) -> bool:
+        """Whether every run of the study is finished."""
+        return not self.failed
+
+
+class Study:
+    """A study file and the folder its runs are kept in.
+
+    Args:
+        file: the study.
+        folder: its folder; it may not exist yet.
+        trust: open checkpoints without the restricted loader.
+
+    Example:
+        >>> study = Study.from_yaml("study.yaml")  # doctest: +SKIP
+        >>> study.run().complete  # doctest: +SKIP
+        True
+    """
+
+    def __init__(self, file: StudyFile, folder: str | Path, trust: bool = False) -> None:
+        self.file = file
+        self.folder = Path(folder)
+        self.trust = trust
+
+    @classmethod
+    def from_yaml(cls, path: str | Path, folder: str | Path | None = None, trust: bool = False) -> Study:
+        """Open a study by its file or by its folder.
+
+        Args:
+            path: a study file, or a folder that holds one.
+            folder: where its runs are kept; by default `runs/<name>` for a file, and the folder itself for a folder.
+            trust: see the class.
+
+        Raises:
+            InputError: see `StudyFile.from_yaml`.
+        """
+        path = Path(path)
+        if path.is_dir():
+            if not (path / FILE).is_file():
+                raise InputError(f"{path}: no {FILE} in this folder")
+            return cls(StudyFile.from_yaml(path / FILE), folder or path, trust)
+        file = StudyFile.from_yaml(path)
+        return cls(file, folder or Path("runs") / file.name, trust)
+
+    def runs(self) -> list[PlannedRun]:
+        """Return every run, all arms of the first seed before the second seed's."""
+        return [self._planned(arm, seed) for seed in self.file.seeds for arm in self.file.arms]
+
+    def _planned(self, name: str, seed: int) -> PlannedRun:
+        arm = self.file.arms[name]
+        spec = RunSpec(
+            arm=name,
+            model=self.file.model,
+            weights=self.file.weights,
+            data=arm.data or self.file.data,
+            plan=arm.plan,
+            settings=self.file.train,
+            seed=seed,
+            trust=self.trust,
+        )
+        return PlannedRun(spec, self.folder / name / f"seed{seed}")
+
+    def check_folder(self) -> None:
+        """Make sure that the folder is new or holds this very study.
+
+        Raises:
+            InputError: it holds another study (the differences are listed) or something else.
+        """
+        if not self.folder.exists() or (self.folder.is_dir() and not any(self.folder.iterdir())):
+            return
+        there = self.folder / FILE
+        if not there.is_file():
+            raise InputError(f"{self.folder} exists and is not a study; choose another --project")
+        try:
+            old = yaml.safe_load(there.read_text(encoding="utf-8"))
+        except (OSError, yaml.YAMLError) as error:
+            raise InputError(f"{there}: cannot be read; repair it or choose another --project") from error
+        changed = differences(old if isinstance(old, dict) else {}, self.file.to_dict())
+        if changed:
+            more = f"; and {len(changed) - 5} more" if len(changed) > 5 else ""
+            raise InputError(
+                f"{self.folder} holds a study with other settings ({'; '.join(changed[:5])}{more}); "
+                "choose another --project"
+            )
+
+    def prepare(self) -> dict[str, tuple[PlannedRun, CheckedData, Prepared]]:
+        """Check every arm against model, data and disk before anything is written.
+
+        Returns:
+            By arm: its first run, its data, and what it freezes.
+
+        Raises:
+            InputError: see `training.prepare`; or arms whose datasets do not pair by image name.
+        """
+        self.check_folder()
+        data: dict[str, CheckedData] = {}
+        found = {}
+        for name in self.file.arms:
+            planned = self._planned(name, self.file.seeds[0])
+            if planned.spec.data not in data:
+                data[planned.spec.data] = check_data(planned.spec.data)
+            checked = data[planned.spec.data]
+            found[name] = (planned, checked, prepare(planned.spec, checked, self.folder))
+        _check_pairing(list(data.items()))
+        check_disk(self.folder, sum(p.disk_bytes for _, _, p in found.values()) * len(self.file.seeds))
+        return found
+
+    def run(
+        self,
+        *,
+        device: str | None = None,
+        observer: Observer | None = None,
+        on_run: Callable[[int, int, PlannedRun], None] | None = None,
+    ) -> StudyOutcome:
+        """Carry out every run that is not finished. A failed run does not stop the others.
+
+        Args:
+            device: see `training.train`.
+            observer: told how each run goes; by default the log.
+            on_run: called before each run with (its number from 1, how many, the run).
+
+        Raises:
+            InputError: see `prepare`; nothing was started then.
+        """
+        observer = observer or LoggingObserver()
+        prepared = self.prepare()
+        if not (self.folder / FILE).exists():
+            write_text(self.folder / FILE, self.file.to_yaml())
+        outcome = StudyOutcome()
+        runs = self.runs()
+        for number, planned in enumerate(runs, 1):
+            if on_run is not None:
+                on_run(number, len(runs), planned)
+            try:
+                run = execute(
+                    planned.spec,
+                    planned.folder,
+                    device=device,
+                    observer=observer,
+                    prepared=prepared[planned.spec.arm][2],
+                )
+                outcome.finished.append(run)
+            except Exception as error:
+                reason = " ".join(f"{type(error).__name__}: {error}".split())
+                logger.debug("run %s failed", planned.label, exc_info=True)
+                observer.say(f"{planned.label} failed: {reason}")
+                outcome.failed.append((planned.label, reason))
+            gc.collect()
+        return outcome
+
+    def states(self) -> list[RunState]:
+        """Tell where every run stands, from what is on disk."""
+        return [_state(planned) for planned in self.runs()]
+
+
+def _state(planned: PlannedRun) -> RunState:
+    run = Run.open(planned.folder)
+    record: dict[str, Any] = run.record if run is not None else {}
+    metrics = record.get("metrics") or {}
+    return RunState(
+        arm=planned.spec.arm,
+        seed=planned.spec.seed,
+        status=str(record.get("status", "waiting")),
+        epochs_done=sum(len(p.epoch_seconds) for p in _progress(planned)),
+        epochs=planned.spec.epochs,
+        map50=metrics.get("ultralytics/mAP50"),
+        audit=record.get("audit"),
+        reason=record.get("reason"),
+        folder=planned.folder,
+    )
+
+
+def _progress(planned: PlannedRun) -> Iterator[Progress]:
+    stages = len(planned.spec.plan.stages)
+    for number in range(1, stages + 1):
+        progress = Progress.load(planned.folder if stages == 1 else planned.folder / f"stage{number}")
+        if progress is not None:
+            yield progress
+
+
+def _check_pairing(data: list[tuple[str, CheckedData]]) -> None:
+    """Arms with their own data must show the same validation images, or a difference between them means nothing."""
+    if len(data) < 2:
+        return
+    (first_path, first), *others = data
+    names = {image.stem for image in first.dataset.val}
+    for path, checked in others:
+        if checked.dataset.names != first.dataset.names:
+            raise InputError(f"{path} has other classes than {first_path}; arms of one study share their classes")
+        theirs = {image.stem for image in checked.dataset.val}
+        if theirs != names:
+            raise InputError(
+                f"{path} does not pair with {first_path}: {len(names ^ theirs)} validation image names are in one only"
+            )

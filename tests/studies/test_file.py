@@ -1,0 +1,120 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from frostline import FreezePlan, InputError, Study
+from frostline.studies import StudyFile, ablation, parse_depths, parse_seeds
+
+BASE = {"model": "m.pt", "data": "d.yaml", "train": {"epochs": 6}, "arms": {"baseline": {}, "f": {"freeze": "0-2"}}}
+
+
+def test_a_study_resolves_and_reads_back_to_itself() -> None:
+    study = StudyFile.parse({**BASE, "hypotheses": [{"name": "h", "better": "f"}]})
+    assert study.arms["f"].plan == FreezePlan.first(3).with_epochs(6)
+    assert study.train["optimizer"] == "SGD" and study.seeds == (0,)
+    again = StudyFile.parse(yaml.safe_load(study.to_yaml()))
+    assert again == study and again.to_dict() == study.to_dict()
+
+
+def test_the_designs_own_study_file_is_read(tmp_path: Path) -> None:
+    text = """
+name: freeze-depth
+model: yolo11s.pt
+data: data.yaml
+train: {epochs: 300, imgsz: 1280, batch: 12, optimizer: SGD, lr0: 0.01, momentum: 0.937, weight_decay: 0.0005,
+        warmup_epochs: 3, preset: log-chroma}
+seeds: [0, 1, 2]
+arms:
+  baseline: {}
+  freeze_1_to_3: {freeze: 0-2}
+  first_6_only: {train_only: 0-5}
+  two_stage_3: {stages: [{epochs: 50, freeze: 0-2, lr0: 0.005}, {epochs: 250, cos_lr: true}]}
+  srgb: {data: srgb/data.yaml}
+hypotheses:
+  - {name: shallow freezing helps, metric: mAP50, better: freeze_1_to_3, than: baseline}
+on: here
+"""
+    (tmp_path / "srgb").mkdir()
+    (tmp_path / "srgb" / "data.yaml").write_text("")
+    (tmp_path / "study.yaml").write_text(text)
+    study = StudyFile.from_yaml(tmp_path / "study.yaml")
+    assert [arm.plan.total_epochs for arm in study.arms.values()] == [300] * 5
+    assert study.arms["srgb"].data == str(tmp_path / "srgb" / "data.yaml") and study.model == "yolo11s.pt"
+    assert study.train["hsv_h"] == 0 and study.train["hsv_v"] == 0.4
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"modle": "x"}, "unknown key 'modle', did you mean 'model'"),
+        ({"model": None}, "no model"),
+        ({"arms": {}}, "no arms"),
+        ({"arms": ["baseline"]}, "arms: expected a name and a plan"),
+        ({"arms": {"a/b": {}}}, "'a/b' becomes a folder"),
+        ({"arms": {"..": {}}}, "becomes a folder"),
+        ({"arms": {"report": {}}}, "no arm can be called 'report'"),
+        ({"arms": {"x": {"freze": "0"}}}, "arm x: unknown key 'freze'"),
+        ({"arms": {"x": {"freeze": "0-"}}}, "arm x: freeze: selector '0-'"),
+        ({"seeds": [1, 1]}, "a seed is given twice"),
+        ({"seeds": []}, "seeds"),
+        ({"train": {"lr": 1}}, "train: unknown training argument 'lr'"),
+        ({"on": "mars"}, "on: mars: only 'here' is known"),
+        ({"hypotheses": [{"name": "h", "better": "g"}]}, "no arm 'g'"),
+        (
+            {"arms": {"baseline": {}, "x": {"stages": [{"epochs": 1, "freeze": "0"}, {"epochs": 1}]}}},
+            r"arms differ in their epochs \(baseline 6, x 2\)",
+        ),
+    ],
+)
+def test_a_bad_study_is_one_clear_line(change: dict[str, object], message: str) -> None:
+    with pytest.raises(InputError, match=message) as error:
+        StudyFile.parse({**BASE, **change})
+    assert "\n" not in str(error.value)
+
+
+def test_unequal_epochs_are_allowed_when_the_file_says_so() -> None:
+    arms = {"baseline": {}, "x": {"stages": [{"epochs": 1, "freeze": "0"}, {"epochs": 1}]}}
+    study = StudyFile.parse({**BASE, "arms": arms, "unequal_epochs": True})
+    assert study.arms["x"].plan.total_epochs == 2
+
+
+def test_an_ablation_has_one_arm_a_depth_and_equal_epochs() -> None:
+    study = ablation("m.pt", "d.yaml", (3, 6), {"epochs": 12}, two_stage=True, seeds=(0, 1))
+    assert list(study.arms) == ["baseline", "freeze_1_to_3", "freeze_1_to_6", "two_stage_3", "two_stage_6"]
+    assert {arm.plan.total_epochs for arm in study.arms.values()} == {12}
+    assert [s.epochs for s in study.arms["two_stage_3"].plan.stages] == [2, 10]
+    assert [arm.plan.freeze_depth for arm in study.arms.values()] == [0, 3, 6, None, None]
+    assert list(ablation("m.pt", "d.yaml", (3,), {}, baseline=False).arms) == ["freeze_1_to_3"]
+
+
+def test_seeds_come_one_after_the_other_and_arms_within_them(tmp_path: Path) -> None:
+    study = Study(ablation("m.pt", "d.yaml", (3,), {}, seeds=(0, 1)), tmp_path)
+    assert [run.label for run in study.runs()] == [
+        "baseline/seed0", "freeze_1_to_3/seed0", "baseline/seed1", "freeze_1_to_3/seed1",
+    ]  # fmt: skip
+    assert study.runs()[3].folder == tmp_path / "freeze_1_to_3" / "seed1"
+    assert {state.status for state in study.states()} == {"waiting"}
+
+
+@pytest.mark.parametrize("wrong", ["", "0", "-3", "x", "3,3", "3.5"])
+def test_depths_that_are_none_are_refused(wrong: str) -> None:
+    with pytest.raises(InputError):
+        parse_depths(wrong)
+
+
+def test_lists_are_read() -> None:
+    assert parse_depths("3, 4,5") == (3, 4, 5) and parse_seeds("0,1") == (0, 1)
+    for wrong in ("", "-1", "a"):
+        with pytest.raises(InputError):
+            parse_seeds(wrong)
+
+
+def test_a_folder_with_something_else_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "thesis.txt").write_text("precious")
+    with pytest.raises(InputError, match="is not a study"):
+        Study(ablation("m.pt", "d.yaml", (3,), {}), tmp_path).check_folder()
+    with pytest.raises(InputError, match=r"no study.yaml"):
+        Study.from_yaml(tmp_path)
