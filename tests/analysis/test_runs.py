@@ -23,10 +23,12 @@ def study(folder: Path, arms: tuple[str, ...], seeds: tuple[int, ...] = (0,)) ->
 
 
 def test_a_study_comes_with_its_baseline_first_and_its_depths_as_a_person_counts(tmp_path: Path) -> None:
-    study(tmp_path / "s", ("freeze_1_to_10", "freeze_1_to_3", "baseline"), (10, 2))
+    study(tmp_path / "s", ("freeze_1_to_10", "freeze_1_to_3", "all", "baseline"), (10, 2))
     assert names(tmp_path / "s") == [
         ("baseline", 2),
         ("baseline", 10),
+        ("all", 2),
+        ("all", 10),
         ("freeze_1_to_3", 2),
         ("freeze_1_to_3", 10),
         ("freeze_1_to_10", 2),

@@ -50,7 +50,7 @@ def depth(tmp_path: Path) -> Path:
         ("d --metrics", "d --metrics"),
         ("d --metrics --out o", "d --metrics --out o"),
         ("d --out o e", "d --out o e"),
-        ("--metrics a -- --metrics b", "--metrics a -- --metrics b"),
+        ("--metrics a -- --metrics b c", "--metrics a -- --metrics b c"),
     ],
 )
 def test_any_number_of_metrics_may_follow_the_option(words: str, spread: str) -> None:

@@ -44,6 +44,13 @@ def test_what_cannot_be_shown_at_a_width_is_named_unless_it_is_empty(tmp_path: P
     assert not {"AP_small", "overfitting_gap", "peak_rss_bytes"} & set(left_out)
 
 
+def test_empty_columns_make_way_before_any_other(tmp_path: Path) -> None:
+    new_ultralytics(tmp_path / "train", [0.2, 0.3])
+    lines, left_out = printed(compare_runs(find_runs([tmp_path])), 75)
+    assert not left_out
+    assert "RAM" not in lines[0]
+
+
 def test_an_empty_cell_is_blank_and_a_name_is_never_markup(tmp_path: Path) -> None:
     new_ultralytics(tmp_path / "[red]x[link=y]", [0.2, 0.3])
     our_run(tmp_path / "[bold]a", "[bold]a", [0.2, 0.3])

@@ -11,7 +11,7 @@ from frostline.freezing import Freeze
 from frostline.training.collect import merge_curves
 from frostline.training.progress import Progress
 from frostline.training.run import plan_name
-from frostline.training.spec import RunSpec, differences, layers_in_words, stage_tag
+from frostline.training.spec import RunSpec, absolute, differences, layers_in_words, stage_tag
 from frostline.training.trainer import _WholeKeepingOne, trim_rows
 
 
@@ -90,3 +90,17 @@ def test_a_stage_overrides_only_what_it_names() -> None:
     assert spec.stage_settings(plan.stages[0]) == {"epochs": 5, "lr0": 0.005, "momentum": 0.9}
     assert spec.stage_settings(plan.stages[1]) == {"epochs": 20, "lr0": 0.01, "momentum": 0.9, "cos_lr": True}
     assert "trust" not in spec.to_dict()
+
+
+def test_an_official_name_stays_a_name_whether_downloaded_or_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert absolute("yolo11s.pt") == "yolo11s.pt"
+    (tmp_path / "yolo11s.pt").write_bytes(b"")
+    (tmp_path / "mine.pt").write_bytes(b"")
+    assert absolute("yolo11s.pt") == absolute("yolo11s.pt", tmp_path) == "yolo11s.pt"
+    assert absolute("./yolo11s.pt") == str(tmp_path / "yolo11s.pt") and absolute("mine.pt") == str(tmp_path / "mine.pt")
+    (tmp_path / "beside").mkdir()
+    (tmp_path / "beside" / "mine.pt").write_bytes(b"")
+    assert absolute("mine.pt", tmp_path / "beside") == str(tmp_path / "beside" / "mine.pt")

@@ -12,7 +12,10 @@ from rich.console import Console
 
 from frostline.cli import chroma, data, study
 from frostline.cli.ablate import ablate
+from frostline.cli.compare import ManyMetricsCommand, compare
+from frostline.cli.demo import demo
 from frostline.cli.layers import layers
+from frostline.cli.scenes import scenes
 from frostline.cli.train import train, two_stage
 from frostline.errors import InputError
 
@@ -24,11 +27,14 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+app.command("demo")(demo)
 app.command("layers")(layers)
 app.command("train")(train)
 app.command("two-stage")(two_stage)
 app.command("ablate")(ablate)
 app.add_typer(study.app, name="study")
+app.command("compare", cls=ManyMetricsCommand)(compare)
+data.app.command("scenes")(scenes)
 app.add_typer(data.app, name="data")
 app.add_typer(chroma.app, name="chroma")
 

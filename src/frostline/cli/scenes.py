@@ -19,8 +19,8 @@ def scenes(
 ) -> None:
     """Render streets with cars, cyclists, pedestrians, trams and lorries in sun and shadow.
 
-    Writes the same scenes as a linear 16-bit and as an sRGB dataset, with shadow masks and the true illuminant direction
-    of every image.
+    Writes the same scenes as a linear 16-bit and as an sRGB dataset, with shadow masks and the true illuminant
+    direction of every image.
 
     Example: frostline data scenes scenes --images 120 --seed 0
     """

@@ -13,6 +13,7 @@ from frostline.errors import InputError, did_you_mean
 from frostline.freezing import FreezePlan
 from frostline.freezing.plan import first_problem
 from frostline.training import resolve_settings
+from frostline.training.spec import absolute
 
 _NAME = re.compile(r"^[\w.\-]+$")
 _OWN_KEYS = ("data",)
@@ -138,7 +139,7 @@ class StudyFile(_Model):
         fields["arms"] = _arms(fields["arms"], epochs, where, base)
         for key in ("model", "weights", "data"):
             if fields.get(key) is not None:
-                fields[key] = resolve_path(fields[key], base)
+                fields[key] = absolute(fields[key], base)
         fields.setdefault("name", "study")
         try:
             return cls.model_validate(fields)
@@ -190,15 +191,6 @@ def _arms(arms: Any, epochs: int, where: str, base: Path | None) -> dict[str, Ar
         own = {key: value[key] for key in _OWN_KEYS if value.get(key) is not None}
         plan = FreezePlan.parse({k: v for k, v in value.items() if k not in _OWN_KEYS}, f"{where}: arm {name}")
         if "data" in own:
-            own["data"] = resolve_path(own["data"], base)
+            own["data"] = absolute(own["data"], base)
         found[str(name)] = Arm(plan=plan.with_epochs(epochs), **own)
     return found
-
-
-def resolve_path(value: Any, base: Path | None) -> str:
-    """Return an existing file's absolute path, looking in `base` first; an official name stays as it is."""
-    text = str(value)
-    for candidate in ([base / text] if base is not None else []) + [Path(text)]:
-        if candidate.exists():
-            return str(candidate.resolve())
-    return text

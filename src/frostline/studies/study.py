@@ -17,7 +17,7 @@ from frostline.studies.file import StudyFile
 from frostline.training import CheckedData, Observer, Prepared, Run, RunSpec, check_data, execute, prepare
 from frostline.training.machine import check_disk
 from frostline.training.progress import Progress
-from frostline.training.run import LoggingObserver
+from frostline.training.record import LoggingObserver
 from frostline.training.spec import differences
 
 logger = logging.getLogger(__name__)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from frostline.training.checkpoints import Transfer, layers, locate_model, open_checkpoint, open_model
 from frostline.training.machine import choose_device, describe_device
 from frostline.training.prepare import CheckedData, Prepared, check_data, prepare
-from frostline.training.run import AuditError, Observer, Run, execute, plan_name, train
+from frostline.training.record import AuditError, Observer, Run
+from frostline.training.run import execute, plan_name, train, train_two_runs
 from frostline.training.settings import DEFAULTS, PRESETS, parse_pairs, resolve_settings
 from frostline.training.spec import RunSpec
 
@@ -32,4 +33,5 @@ __all__ = [
     "prepare",
     "resolve_settings",
     "train",
+    "train_two_runs",
 ]

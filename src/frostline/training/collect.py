@@ -32,7 +32,7 @@ def collect_stages(
     chosen = results[best]
     for number in range(1, len(results)):
         if results[number].fitness < results[number - 1].fitness:
-            say(worse_stage(number + 1, results[number], results[number - 1]))
+            say(worse_stage(number + 1, results[number].fitness, results[number - 1].fitness))
     if len(results) > 1:
         _merge(folder, results, best)
     before = sum(stage.epochs or 0 for stage in spec.plan.stages[:best])
@@ -66,11 +66,11 @@ def collect_stages(
     }
 
 
-def worse_stage(number: int, result: StageResult, earlier: StageResult) -> str:
-    """Word the warning that a stage ended below the best of the one before it."""
+def worse_stage(number: int, fitness: float, earlier: float) -> str:
+    """Word the warning that a stage ended below the best of the one before it (both mAP50-95)."""
     return (
-        f"warning: stage {number} ends below stage {number - 1}'s best (mAP50-95 {result.fitness:.4f} against "
-        f"{earlier.fitness:.4f}), which is kept as the run's best; try a lower lr0 for stage {number}, a "
+        f"warning: stage {number} ends below stage {number - 1}'s best (mAP50-95 {fitness:.4f} against "
+        f"{earlier:.4f}), which is kept as the run's best; try a lower lr0 for stage {number}, a "
         "longer warm-up, or more epochs"
     )
 

@@ -12,7 +12,7 @@ from frostline.datasets import Dataset, LabelSummary, check_labels, load_dataset
 from frostline.errors import InputError
 from frostline.freezing import Freeze, resolve_freeze
 from frostline.training.checkpoints import Transfer, check_trainable, count_transfer, locate_model, open_checkpoint
-from frostline.training.machine import check_disk, hushed, momentum_buffers, run_bytes
+from frostline.training.machine import check_disk, hushed, lower_workers, momentum_buffers, run_bytes
 from frostline.training.settings import mosaic_warning
 from frostline.training.spec import RunSpec
 
@@ -121,6 +121,9 @@ def prepare(spec: RunSpec, data: CheckedData, folder: Path) -> Prepared:
         warning = mosaic_warning(spec.settings, stage.epochs)
         if warning:
             notes.append(warning if len(stages) == 1 else f"stage {number}: {warning}")
+    workers = spec.settings.get("workers")
+    if workers is not None and lower_workers(int(workers)) < int(workers):
+        notes.append(f"workers={workers} is more than this machine's cores: lowered to {lower_workers(int(workers))}")
     if freezes[0].kept_fresh:
         notes.append(_fresh_note(freezes[0]))
     return Prepared(freezes, transfer, parameters, needed, tuple(notes))

@@ -3,95 +3,20 @@
 from __future__ import annotations
 
 import json
-import logging
 import time
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from frostline.errors import InputError
 from frostline.files import write_json
 from frostline.freezing import FreezePlan
-from frostline.training.collect import collect_stages, measure_run
+from frostline.training.collect import collect_stages, measure_run, worse_stage
 from frostline.training.machine import MemoryPeak, choose_device, describe_device, versions
 from frostline.training.prepare import Prepared, check_data, prepare
+from frostline.training.record import RECORD, AuditError, LoggingObserver, Observer, Run
 from frostline.training.settings import resolve_settings
 from frostline.training.spec import RunSpec, absolute, differences, layers_in_words, stage_tag
 from frostline.training.stage import StageResult, StageRun, run_stage
-
-logger = logging.getLogger(__name__)
-RECORD = "run.json"
-
-
-class Observer(Protocol):
-    """Who is told how a run goes."""
-
-    def say(self, text: str) -> None:
-        """Take one line meant for the user."""
-
-    def epoch(self, done: int, total: int, metrics: dict[str, float]) -> None:
-        """Take the end of an epoch: epochs done in the whole run, epochs in all, validation metrics."""
-
-
-class LoggingObserver:
-    """Passes lines to the log and ignores epochs, which Ultralytics prints itself."""
-
-    def say(self, text: str) -> None:
-        """Log a line."""
-        logger.info(text)
-
-    def epoch(self, done: int, total: int, metrics: dict[str, float]) -> None:
-        """Do nothing."""
-
-
-@dataclass(frozen=True)
-class Run:
-    """A run folder and its record.
-
-    Attributes:
-        folder: the run folder.
-        record: what `run.json` holds.
-    """
-
-    folder: Path
-    record: dict[str, Any]
-
-    @classmethod
-    def open(cls, folder: str | Path) -> Run | None:
-        """Read a run folder; None where there is no readable `run.json`."""
-        try:
-            return cls(Path(folder), json.loads((Path(folder) / RECORD).read_text(encoding="utf-8")))
-        except (OSError, ValueError):
-            return None
-
-    @property
-    def status(self) -> str:
-        """`running`, `finished`, `failed` or `interrupted`."""
-        return str(self.record.get("status", "unknown"))
-
-    @property
-    def weights(self) -> Path:
-        """The best checkpoint."""
-        return self.folder / "weights" / "best.pt"
-
-    @property
-    def map50(self) -> float:
-        """mAP50 of the best checkpoint by Ultralytics' definition, 0 to 1."""
-        return float(self.record["metrics"]["ultralytics/mAP50"])
-
-    @property
-    def map50_95(self) -> float:
-        """mAP50-95 of the best checkpoint by Ultralytics' definition, 0 to 1."""
-        return float(self.record["metrics"]["ultralytics/mAP50-95"])
-
-    @property
-    def audit_passed(self) -> bool:
-        """Whether every check of every stage passed."""
-        return self.record.get("audit") == "PASS"
-
-
-class AuditError(RuntimeError):
-    """A run whose audit failed: something was frozen in name only, or did not train."""
 
 
 def train(
@@ -107,6 +32,7 @@ def train(
     preset: str | None = None,
     trust: bool = False,
     observer: Observer | None = None,
+    tag: str | None = None,
     **settings: Any,
 ) -> Run:
     """Train one run, or what is left of it.
@@ -123,6 +49,7 @@ def train(
         preset: a named set of arguments, such as `log-chroma`.
         trust: open checkpoints without the restricted loader.
         observer: told how it goes; by default the log.
+        tag: stands in the summary line of a single stage; by default the name.
         settings: any training argument of Ultralytics (`epochs=50, imgsz=1280`).
 
     Returns:
@@ -150,7 +77,50 @@ def train(
         seed=seed,
         trust=trust,
     )
-    return execute(spec, Path(project) / arm, device=device, observer=observer)
+    return execute(spec, Path(project) / arm, device=device, observer=observer, tag=tag)
+
+
+def train_two_runs(
+    model: str | Path,
+    data: str | Path,
+    plan: FreezePlan,
+    *,
+    epochs: tuple[int, int],
+    names: tuple[str, str],
+    project: str | Path,
+    lr0: tuple[float, float] = (0.005, 0.01),
+    device: str | None = None,
+    observer: Observer | None = None,
+    **settings: Any,
+) -> tuple[Run, Run]:
+    """Train two stages as two runs with folders of their own, the form of the reference script.
+
+    `FreezePlan.two_stage` is the same in one run folder.
+
+    Args:
+        model: see `train`.
+        data: see `train`.
+        plan: of the first run; the second freezes nothing and starts from the first one's best weights.
+        epochs: of the two runs.
+        names: their folders in `project`.
+        project: see `train`.
+        lr0: their first learning rates; the second falls along a cosine.
+        device: see `train`.
+        observer: see `train`.
+        settings: see `train`.
+    """
+    observer = observer or LoggingObserver()
+    first = train(
+        model, data, plan, project=project, name=names[0], device=device, observer=observer,
+        tag="stage1_before_train", epochs=epochs[0], lr0=lr0[0], **settings,
+    )  # fmt: skip
+    second = train(
+        first.weights, data, project=project, name=names[1], device=device, observer=observer,
+        tag="stage2_before_train", epochs=epochs[1], lr0=lr0[1], cos_lr=True, **settings,
+    )  # fmt: skip
+    if second.map50_95 < first.map50_95:
+        observer.say(worse_stage(2, second.map50_95, first.map50_95))
+    return first, second
 
 
 def plan_name(plan: FreezePlan) -> str:
@@ -177,6 +147,7 @@ def execute(
     device: str | None = None,
     observer: Observer | None = None,
     prepared: Prepared | None = None,
+    tag: str | None = None,
 ) -> Run:
     """Carry a run out in a folder, or what is left of it; a finished one is returned as it is.
 
@@ -186,6 +157,7 @@ def execute(
         device: see `train`.
         observer: see `train`.
         prepared: what `prepare` returned, if it was called already.
+        tag: see `train`.
 
     Raises:
         InputError: see `prepare`; or the folder is taken.
@@ -214,7 +186,7 @@ def execute(
     }
     write_json(folder / RECORD, record)
     try:
-        results = _stages(spec, folder, chosen, memory, observer)
+        results = _stages(spec, folder, chosen, memory, observer, tag)
         record |= collect_stages(spec, folder, results, prepared, observer.say)
         record |= measure_run(spec, folder, chosen)
         record["status"] = "finished" if record["audit"] == "PASS" else "failed"
@@ -265,7 +237,9 @@ def check_folder(spec: RunSpec, folder: Path) -> Run | None:
     return known
 
 
-def _stages(spec: RunSpec, folder: Path, device: str, memory: MemoryPeak, observer: Observer) -> list[StageResult]:
+def _stages(
+    spec: RunSpec, folder: Path, device: str, memory: MemoryPeak, observer: Observer, tag: str | None
+) -> list[StageResult]:
     stages = spec.plan.stages
     results: list[StageResult] = []
     for number, stage in enumerate(stages, 1):
@@ -280,7 +254,7 @@ def _stages(spec: RunSpec, folder: Path, device: str, memory: MemoryPeak, observ
                     number=number,
                     folder=folder if len(stages) == 1 else folder / f"stage{number}",
                     stage=stage,
-                    tag=stage_tag(spec.arm, number, len(stages)),
+                    tag=stage_tag(tag or spec.arm, number, len(stages)),
                     model=spec.model if number == 1 else str(results[-1].weights.resolve()),
                     weights=spec.weights if number == 1 else None,
                     data=spec.data,

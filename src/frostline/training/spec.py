@@ -69,9 +69,25 @@ def _short(value: Any) -> str:
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
-def absolute(path: str | Path) -> str:
-    """Return an existing path in absolute form, and anything else (an official name) as it is."""
-    return str(Path(path).resolve()) if Path(path).exists() else str(path)
+def absolute(path: str | Path, base: Path | None = None) -> str:
+    """Return an existing path in absolute form, and anything else as it is.
+
+    The bare name of an official checkpoint stays a name, whether it was downloaded already or not: a study would
+    otherwise differ from itself after its first run.
+
+    Args:
+        path: a path, or a name that Ultralytics knows.
+        base: folder that a relative path is tried in first, before the working folder.
+    """
+    from ultralytics.utils.downloads import GITHUB_ASSETS_NAMES
+
+    text = str(path)
+    if text in GITHUB_ASSETS_NAMES:
+        return text
+    for candidate in ([base / text] if base is not None else []) + [Path(text)]:
+        if candidate.exists():
+            return str(candidate.resolve())
+    return text
 
 
 def stage_tag(arm: str, number: int, count: int) -> str:

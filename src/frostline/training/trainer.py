@@ -102,7 +102,8 @@ class StageTrainer(DetectionTrainer):
         super().__init__(overrides=overrides)
         if self.device.type == "cpu":
             use_all_cores()
-        self.args.workers = lower_workers(int(overrides.get("workers", 0)))
+        # Ultralytics forces 0 on a CPU; what the user named holds there too.
+        self.args.workers = lower_workers(int(overrides.get("workers", self.args.workers)))
         self.last: Path = _WholeKeepingOne(self.wdir / "last.pt")
         self.best: Path = _Whole(self.wdir / "best.pt")
 

@@ -1,0 +1,73 @@
+"""`frostline demo`: the whole way on data of its own."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from frostline.cli import options as o
+
+
+def demo(
+    out: Annotated[Path, typer.Option("--out", help="Folder that everything goes into.")] = Path("runs/demo"),
+    images: Annotated[int, typer.Option("--images", min=20, help="Scenes to render.")] = 120,
+    seeds: Annotated[str, typer.Option("--seeds", help="One run for each arm and seed.")] = "0",
+    device: o.Device = None,
+) -> None:
+    """Render streets, pretrain on them, convert them to log-chromaticity, and ask how deep to freeze.
+
+    Needs no data and no network. Started again, it goes on where it stopped.
+
+    Examples:
+
+        frostline demo
+
+        frostline demo --seeds 0,1,2 --out runs/demo-3-seeds
+    """
+    from frostline.analysis import compare_runs, find_runs
+    from frostline.cli.compare import print_comparison
+    from frostline.cli.watch import QuietObserver, watching
+    from frostline.report import write_comparison
+    from frostline.studies import parse_seeds
+    from frostline.studies.demo import run_demo, verdict
+    from frostline.studies.study import PlannedRun
+    from frostline.training import choose_device, describe_device
+    from frostline.training.prepare import check_data
+
+    started = time.perf_counter()
+    chosen = choose_device(device)
+    number = 0
+    with watching(quiet=True) as observer:
+        assert isinstance(observer, QuietObserver)
+        bar = observer.progress
+
+        def step(text: str) -> None:
+            nonlocal number
+            number += 1
+            observer.task = None
+            observer.label = "pretraining"
+            bar.console.print(f"[bold]{number}.[/bold] {text}", highlight=False)
+
+        def on_run(index: int, count: int, planned: PlannedRun) -> None:
+            observer.start(f"[{index}/{count}] {planned.label}", planned.spec.epochs)
+
+        typer.echo(f"on {describe_device(chosen)}")
+        result = run_demo(
+            out, images=images, seeds=parse_seeds(seeds), device=chosen, observer=observer, step=step, on_run=on_run
+        )
+        bar.console.print("[bold]5.[/bold] compare", highlight=False)
+    comparison = compare_runs(find_runs([result.study.folder]), ("mAP50", "mAP50-95"))
+    written = write_comparison(comparison, ("mAP50", "mAP50-95"), out / "comparison.png")
+    print_comparison(comparison, ("mAP50", "mAP50-95"))
+    typer.echo(f"pretrained on sRGB: mAP50 {result.pretrained.map50:.3f} on sRGB images")
+    validation = len(check_data(result.study.file.data).dataset.val)
+    if result.outcome.finished:
+        typer.echo(verdict(result.outcome.finished, validation))
+    for path in written:
+        typer.echo(str(path))
+    typer.echo(f"{(time.perf_counter() - started) / 60:.1f} minutes")
+    if not result.outcome.complete:
+        raise typer.Exit(1)

@@ -1,0 +1,111 @@
+"""The embedded default: rendered streets, a detector pretrained on them, and a freeze-depth study on their
+log-chromaticity, with no data or network of anybody's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from frostline.datasets.scenes import render_scenes
+from frostline.freezing import FreezePlan
+from frostline.imaging import convert_folder, parse_isd
+from frostline.studies.ablation import ablation
+from frostline.studies.study import PlannedRun, Study, StudyOutcome
+from frostline.training import Observer, Run, train
+
+DEPTHS = (3, 4, 5, 6)
+COMMON: Mapping[str, Any] = {"imgsz": 256, "batch": 8, "nbs": 8, "optimizer": "AdamW", "momentum": 0.9, "plots": True}
+PRETRAINING: Mapping[str, Any] = {**COMMON, "epochs": 30, "lr0": 0.002, "close_mosaic": 5}
+FINE_TUNING: Mapping[str, Any] = {
+    **COMMON,
+    "epochs": 12,
+    "lr0": 0.001,
+    "preset": "log-chroma",
+    "close_mosaic": 4,
+    "warmup_epochs": 1.0,
+}
+
+
+@dataclass(frozen=True)
+class Demo:
+    """What the demo made.
+
+    Attributes:
+        pretrained: the run on sRGB that the study starts from.
+        study: the study on log-chromaticity.
+        outcome: what running it came to.
+    """
+
+    pretrained: Run
+    study: Study
+    outcome: StudyOutcome
+
+
+def run_demo(
+    folder: Path,
+    *,
+    images: int = 120,
+    seeds: tuple[int, ...] = (0,),
+    device: str | None = None,
+    observer: Observer,
+    step: Callable[[str], None],
+    on_run: Callable[[int, int, PlannedRun], None],
+    on_images: Callable[[int, int], None] | None = None,
+) -> Demo:
+    """Run the whole way from images to runs that can be compared; what is there already is not made again.
+
+    Args:
+        folder: everything goes below it.
+        images: scenes to render, training and validation together.
+        seeds: of each arm.
+        device: see `training.train`.
+        observer: see `training.train`.
+        step: told what is about to be done.
+        on_run: see `Study.run`.
+        on_images: called with images done and images in all while rendering and converting.
+    """
+    scenes = folder / "scenes"
+    step(f"render {images} street scenes in linear RGB, with cast shadows")
+    summary = render_scenes(scenes, images=images, seed=0, progress=on_images)
+    step("pretrain YOLO11n on their sRGB version")
+    pretrained = train(
+        "yolo11n.yaml", summary.srgb, FreezePlan.none(), project=folder, name="pretrain", device=device,
+        observer=observer, **PRETRAINING,
+    )  # fmt: skip
+    step("convert the linear version to log-chromaticity (8-bit, log encoding)")
+    chroma = folder / "chroma"
+    convert_folder(summary.linear.parent, chroma, parse_isd(str(summary.isd)), encode="log", bits=8, progress=on_images)
+    step(f"fine-tune on it: nothing frozen, and the first {', '.join(map(str, DEPTHS))} layers frozen")
+    file = ablation(
+        str(pretrained.weights), str(chroma / "data.yaml"), DEPTHS, dict(FINE_TUNING), name="demo", seeds=seeds
+    )
+    study = Study(file, folder / "study")
+    return Demo(pretrained, study, study.run(device=device, observer=observer, on_run=on_run))
+
+
+def verdict(runs: list[Run], validation_images: int) -> str:
+    """Say in one sentence what the differences between arms are worth.
+
+    Args:
+        runs: the finished runs.
+        validation_images: images they were validated on.
+    """
+    by_arm: dict[str, list[float]] = {}
+    for run in runs:
+        by_arm.setdefault(str(run.record["arm"]), []).append(run.map50)
+    means = {arm: sum(values) / len(values) for arm, values in by_arm.items()}
+    best, worst = max(means, key=lambda arm: means[arm]), min(means, key=lambda arm: means[arm])
+    spread = 100 * (means[best] - means[worst])
+    seeds = max(len(values) for values in by_arm.values())
+    told = f"{best} and {worst} are {spread:.1f} points of mAP50 apart on {validation_images} validation images"
+    if seeds == 1:
+        return (
+            f"{told}, with one seed an arm: nothing here measures how far two runs of the same arm differ, so take "
+            "this as a demonstration of the way and not as evidence for any depth."
+        )
+    within = 100 * max(max(values) - min(values) for values in by_arm.values())
+    return f"{told}, while runs of one arm differ by up to {within:.1f} points with {seeds} seeds: " + (
+        "the difference is no larger than that of chance." if spread <= within else "more seeds would make it surer."
+    )
