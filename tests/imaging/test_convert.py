@@ -66,9 +66,10 @@ def test_a_dataset_keeps_its_structure_labels_and_names(dataset: Path, tmp_path:
     assert np.array_equal(read_linear(out / "images/val/2 ö.tiff"), chroma_image(image(2), ISD))
 
 
-def test_the_manifest_says_where_each_image_came_from_and_which_isd_was_used(dataset: Path, tmp_path: Path):
+def test_the_manifest_says_where_each_image_came_from_and_which_isd_was_used(dataset: Path, tmp_path: Path, caplog):
     own = (0.5, 0.6, 0.7)
     convert_folder(dataset, tmp_path / "out", IsdTable(ISD, {"1 ö": own}), anchor=9.5, encode="log", bits=8)
+    assert "2 of 3 images have no direction of their own and take the mean" in caplog.text
     manifest = json.loads((tmp_path / "out" / "chroma.json").read_text())
     assert (manifest["anchor"], manifest["encode"], manifest["bits"]) == (9.5, "log", 8)
     assert manifest["isd"] == pytest.approx(np.array(ISD) / np.linalg.norm(ISD))

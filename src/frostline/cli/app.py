@@ -69,7 +69,7 @@ def main() -> None:
     try:
         app(arguments)
     except InputError as error:
-        Console(stderr=True, highlight=False, soft_wrap=True).print(f"[bold red]error:[/] {_plain(str(error))}")
+        Console(stderr=True, highlight=False, soft_wrap=True, emoji=False).print(f"[bold red]error:[/] {_plain(str(error))}")
         sys.exit(2)
     except KeyboardInterrupt:
         Console(stderr=True).print("interrupted")

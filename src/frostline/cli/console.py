@@ -14,7 +14,7 @@ PIPED_WIDTH = 140
 
 def console() -> Console:
     """Return a console for standard output: as wide as the terminal, or wide enough in a pipe."""
-    return Console(width=None if sys.stdout.isatty() else PIPED_WIDTH, highlight=False)
+    return Console(width=None if sys.stdout.isatty() else PIPED_WIDTH, highlight=False, emoji=False)
 
 
 def plain_table(*columns: str, left: frozenset[str] = frozenset()) -> Table:

@@ -7,12 +7,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from frostline.cli.scenes import scenes
+
 if TYPE_CHECKING:
     from rich.table import Table
 
     from frostline.datasets.kitti import KittiSummary
 
 app = typer.Typer(no_args_is_help=True)
+app.command("scenes")(scenes)
 
 
 @app.callback()

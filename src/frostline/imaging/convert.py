@@ -105,6 +105,9 @@ def convert_folder(
     worker_count(workers, 1)
     _check_folders(src, dst)
     tasks, failed = _plan(src, dst, folders.find_images(src), table, ".png" if bits == 8 else ".tiff")
+    others = sum(task.path.stem not in table.images for task in tasks) if table.images else 0
+    if others:
+        log.warning("%d of %d images have no direction of their own and take the mean", others, len(tasks))
     before = (manifest.load(dst) if dst.is_dir() else None) or Manifest(parameters)
     record = Manifest(parameters, _unchanged(before, parameters, tasks))
     removed = _remove(dst, before.images.keys() - {task.name for task in tasks})

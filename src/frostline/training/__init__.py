@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import os
+
+# Read by Ultralytics when it is imported: neither a checkpoint nor an odd image file may install a package.
+os.environ.setdefault("YOLO_AUTOINSTALL", "false")
+
 from frostline.training.checkpoints import Transfer, layers, locate_model, open_checkpoint, open_model
 from frostline.training.machine import choose_device, describe_device
 from frostline.training.prepare import CheckedData, Prepared, check_data, prepare

@@ -11,6 +11,7 @@ from frostline.datasets.scenes.camera import Camera
 from frostline.datasets.scenes.props import Prop
 from frostline.datasets.scenes.solids import Pose
 from frostline.datasets.scenes.street import Street
+from frostline.datasets.scenes.tram import tram_length
 
 CLASSES = ("Car", "Cyclist", "Pedestrian", "Tram", "Truck")
 """The classes, in the order of their ids."""
@@ -105,17 +106,13 @@ def far_to_near(things: list[Thing], props: list[Prop], camera: Camera) -> list[
 
 def _candidate(kind: int, street: Street, camera: Camera, rng: np.random.Generator) -> Thing | None:
     z = float(np.exp(rng.uniform(np.log(_NEAREST[kind]), np.log(_FARTHEST[kind]))))
-    pose = (_car_pose, _cyclist_pose, _pedestrian_pose, _tram_pose, _truck_pose)[kind](z, street, camera, rng)
-    if pose is None:
-        return None
+    pose = (_car_pose, _cyclist_pose, _pedestrian_pose, _tram_pose, _truck_pose)[kind](z, street, rng)
     left, right = camera.half_width_at(pose.z)
     slack = _HALF_WIDTH[kind] * 0.4
     if kind != 3 and not left - slack < pose.x < right + slack:
         return None
     seed, length = int(rng.integers(2**31)), _HALF_LENGTH[kind]
     if kind == 3:
-        from frostline.datasets.scenes.tram import tram_length
-
         length = tram_length(np.random.default_rng(seed)) / 2
         ahead = length * np.array([abs(np.sin(pose.heading)), abs(np.cos(pose.heading))])
         # Its near end, not its middle, is at the depth drawn above.
@@ -130,7 +127,7 @@ def _traffic(x: float, z: float, rng: np.random.Generator, wobble: float = 0.05)
     return Pose(x, z, (0.0 if x > 0 else np.pi) + float(rng.normal(0, wobble)))
 
 
-def _car_pose(z: float, street: Street, camera: Camera, rng: np.random.Generator) -> Pose | None:
+def _car_pose(z: float, street: Street, rng: np.random.Generator) -> Pose:
     chance = rng.random()
     if street.crossing is not None and chance < 0.4:
         return _across(street, rng, 1.9)
@@ -142,7 +139,7 @@ def _car_pose(z: float, street: Street, camera: Camera, rng: np.random.Generator
     return _traffic(street.lane * rng.choice([-1, 1]) + rng.normal(0, 0.15), z, rng)
 
 
-def _truck_pose(z: float, street: Street, camera: Camera, rng: np.random.Generator) -> Pose | None:
+def _truck_pose(z: float, street: Street, rng: np.random.Generator) -> Pose:
     chance = rng.random()
     if street.crossing is not None and chance < 0.4:
         return _across(street, rng, 1.9)
@@ -150,7 +147,7 @@ def _truck_pose(z: float, street: Street, camera: Camera, rng: np.random.Generat
     return _traffic(place * rng.choice([-1, 1]) + rng.normal(0, 0.1), z, rng, 0.04)
 
 
-def _tram_pose(z: float, street: Street, camera: Camera, rng: np.random.Generator) -> Pose | None:
+def _tram_pose(z: float, street: Street, rng: np.random.Generator) -> Pose:
     if street.crossing is not None and rng.random() < 0.3:
         return _across(street, rng, 1.6, 14)
     x = street.lane * rng.choice([-1, 1])
@@ -165,7 +162,7 @@ def _across(street: Street, rng: np.random.Generator, lane: float, reach: float 
     return Pose(x, middle + (-lane if right else lane), (np.pi / 2 if right else -np.pi / 2) + rng.normal(0, 0.04))
 
 
-def _cyclist_pose(z: float, street: Street, camera: Camera, rng: np.random.Generator) -> Pose | None:
+def _cyclist_pose(z: float, street: Street, rng: np.random.Generator) -> Pose:
     chance = rng.random()
     if chance < 0.5:
         x = rng.uniform(-0.75, 0.75) * street.road
@@ -174,12 +171,12 @@ def _cyclist_pose(z: float, street: Street, camera: Camera, rng: np.random.Gener
     return _traffic(x, z, rng, 0.3)
 
 
-def _pedestrian_pose(z: float, street: Street, camera: Camera, rng: np.random.Generator) -> Pose | None:
+def _pedestrian_pose(z: float, street: Street, rng: np.random.Generator) -> Pose:
     if rng.random() < 0.42:
         if street.crossing is not None and rng.random() < 0.6:
             z = street.crossing - 6.2 + rng.uniform(-1.2, 1.2)
         x = rng.uniform(-street.road, street.road)
-        return Pose(x, z, rng.choice([-1, 1]) * np.pi / 2 + rng.normal(0, 0.3)) if z > 3.5 else None
+        return Pose(x, max(z, 3.5), rng.choice([-1, 1]) * np.pi / 2 + rng.normal(0, 0.3))
     x = rng.choice([-1, 1]) * (street.road + rng.uniform(0.5, street.pavement - 0.3))
     return Pose(x, z, rng.choice([0, np.pi]) + rng.normal(0, 0.5))
 
