@@ -4,14 +4,14 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from frostline.analysis import METRICS, chosen_metrics, compare_runs, experiment_folder, find_runs
 from frostline.cli.compare import print_comparison
-from frostline.errors import InputError
+from frostline.cli.reference import add_shutdown, confirmation, run_script
 from frostline.report import write_comparison
+from frostline.training.power import powering_off
 
 PLACES = ("runs/train", "runs", "runs/detect/runs/train", "runs/detect")
 EPILOG = f"""\
@@ -38,6 +38,7 @@ def parser() -> argparse.ArgumentParser:
         "--metrics", nargs="+", default=list(METRICS[:2]), metavar="METRIC", help=f"of {', '.join(METRICS)}"
     )
     flags.add_argument("--out", type=Path, default=Path("comparison.png"), help="figure; CSV and JSON go beside it")
+    add_shutdown(flags)
     flags.add_argument("--project", type=Path, metavar="DIR", help="folder to look for the experiments in first")
     return flags
 
@@ -58,15 +59,12 @@ def run(arguments: argparse.Namespace) -> None:
 
 
 def main(words: Sequence[str] | None = None) -> int:
-    """Parse and run; 2 for a bad input, told in one line."""
+    """Parse the flags and do what they say."""
     arguments = parser().parse_args(words)
-    try:
+    with powering_off(arguments.shutdown, confirmation(arguments)):
         run(arguments)
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_script(main)

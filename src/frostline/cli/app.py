@@ -12,7 +12,7 @@ from rich.console import Console
 
 from frostline.cli import chroma, data, study
 from frostline.cli.ablate import ablate
-from frostline.cli.compare import ManyMetricsCommand, compare
+from frostline.cli.compare import EPILOG, ManyMetricsCommand, compare
 from frostline.cli.demo import demo
 from frostline.cli.layers import layers
 from frostline.cli.scenes import scenes
@@ -33,7 +33,7 @@ app.command("train")(train)
 app.command("two-stage")(two_stage)
 app.command("ablate")(ablate)
 app.add_typer(study.app, name="study")
-app.command("compare", cls=ManyMetricsCommand)(compare)
+app.command("compare", cls=ManyMetricsCommand, epilog=EPILOG)(compare)
 data.app.command("scenes")(scenes)
 app.add_typer(data.app, name="data")
 app.add_typer(chroma.app, name="chroma")
