@@ -33,7 +33,8 @@ def test_every_command_shows_an_example() -> None:
         for name, sub in getattr(command, "commands", {}).items():
             found += walk(sub, f"{path} {name}")
         if not getattr(command, "commands", {}):
-            found.append((path.strip(), getattr(command, "help", "") or ""))
+            text = f"{getattr(command, 'help', '')}{getattr(command, 'epilog', '')}"
+            found.append((path.strip(), text))
         return found
 
     commands = walk(typer.main.get_command(app))

@@ -143,7 +143,8 @@ def test_the_script_finds_the_reference_users_experiments(
     assert script.main(words) == 0
     assert pl.read_csv("comparison.csv").get_column("arm").to_list() == ["freeze_1_to_10", "freeze_1_to_3", "1-5"]
     assert "comparison.svg" in capsys.readouterr().out
-    assert script.main([*words[:2], "1-7"]) == 2
+    with pytest.raises(SystemExit, match="2"):
+        script.run_script(lambda: script.main([*words[:2], "1-7"]))
     told = capsys.readouterr().err
     assert told.startswith("error: 1-7: no such experiment folder; looked for 1-7, ")
     assert "runs/train/freeze_1_to_7" in told

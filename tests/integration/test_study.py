@@ -153,3 +153,26 @@ def test_bad_input_is_one_line_and_status_2(
     done = frostline(*filled, cwd=tmp_path)
     assert done.returncode == 2 and message in done.stderr
     assert "Traceback" not in done.stderr and len(done.stderr.strip().splitlines()) == 1
+
+
+def test_the_drop_in_scripts_train_and_compare(tiny_checkpoint: Path, tiny_data: Path, tmp_path: Path) -> None:
+    def script(name: str, *words: object) -> str:
+        path = Path(__file__).parents[2] / "scripts" / name
+        done = subprocess.run(
+            [sys.executable, path, *map(str, words)], capture_output=True, text=True, check=False, cwd=tmp_path
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    common = ("--model", tiny_checkpoint, "--data", tiny_data, "--imgsz", 64, "--batch", 4, "--device", "cpu")
+    out = script("train_freeze.py", *common, "--epochs1", 1, "--epochs2", 1, "--layers", 6)
+    assert "Training with layers 7–24 frozen (indices 6..23)" in out and "workers=40" in out
+    assert "[stage1_before_train]" in out and "[stage2_before_train]" in out
+    first, second = (fl.Run.open(tmp_path / "runs" / "train" / f"exp_stage{n}") for n in (1, 2))
+    assert first is not None and second is not None and first.audit_passed and second.audit_passed
+    assert second.record["model"] == str(first.weights.resolve())
+    assert (first.record["settings"]["lr0"], second.record["settings"]["lr0"]) == (0.005, 0.01)
+    out = script("train_freeze_ablation.py", *common, "--epochs", 1, "--freeze_list", "3,4")
+    assert out.count("[freeze_experiment] total_layers=24") == 2 and "[freeze_1_to_4]" in out
+    script("plot_comparison.py", "--exp_dirs", "1-3", "1-4", "--metrics", "mAP50", "--out", "c.png")
+    assert (tmp_path / "c.png").is_file() and (tmp_path / "c.csv").is_file()

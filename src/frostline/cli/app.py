@@ -69,7 +69,8 @@ def main() -> None:
     try:
         app(arguments)
     except InputError as error:
-        Console(stderr=True, highlight=False, soft_wrap=True, emoji=False).print(f"[bold red]error:[/] {_plain(str(error))}")
+        stderr = Console(stderr=True, highlight=False, soft_wrap=True, emoji=False)
+        stderr.print(f"[bold red]error:[/] {_plain(str(error))}")
         sys.exit(2)
     except KeyboardInterrupt:
         Console(stderr=True).print("interrupted")

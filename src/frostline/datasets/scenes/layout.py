@@ -50,7 +50,7 @@ class Thing:
 
 
 def sample_things(street: Street, camera: Camera, rng: np.random.Generator) -> list[Thing]:
-    """Draw the objects of a scene, at least five where the street has room."""
+    """Draw the objects of a scene: eight or more are tried, and those that find room are kept."""
     counts = rng.poisson(np.array(_MEAN_COUNT) - 1) + (rng.random(5) < 0.92)
     while counts.sum() < 8:
         counts[int(rng.integers(5))] += 1
