@@ -16,11 +16,11 @@ from frostline.studies.study import PlannedRun, Study, StudyOutcome
 from frostline.training import Observer, Run, train
 
 DEPTHS = (3, 4, 5, 6)
-COMMON: Mapping[str, Any] = {"imgsz": 256, "batch": 8, "nbs": 8, "optimizer": "AdamW", "momentum": 0.9, "plots": True}
-PRETRAINING: Mapping[str, Any] = {**COMMON, "epochs": 30, "lr0": 0.002, "close_mosaic": 5}
+COMMON: Mapping[str, Any] = {"imgsz": 224, "batch": 8, "nbs": 8, "optimizer": "AdamW", "momentum": 0.9, "plots": True}
+PRETRAINING: Mapping[str, Any] = {**COMMON, "epochs": 24, "lr0": 0.002, "close_mosaic": 5}
 FINE_TUNING: Mapping[str, Any] = {
     **COMMON,
-    "epochs": 12,
+    "epochs": 10,
     "lr0": 0.001,
     "preset": "log-chroma",
     "close_mosaic": 4,
