@@ -95,6 +95,8 @@ def test_bad_checkpoints_are_refused(tiny_data: Path, tmp_path: Path, tiny_check
     refused("empty, truncated or something else", tmp_path / "empty.pt", tiny_data)
     (tmp_path / "torn.pt").write_bytes(tiny_checkpoint.read_bytes()[:-3000])
     refused("empty, truncated or something else|not a loadable checkpoint", tmp_path / "torn.pt", tiny_data)
+    (tmp_path / "yolov5n.pt").write_bytes(tiny_checkpoint.read_bytes())
+    refused("takes this name for .*yolov5nu.pt; rename the file", tmp_path / "yolov5n.pt", tiny_data)
     torch.save({"a": 1}, tmp_path / "other.pt")
     refused("holds no model", tmp_path / "other.pt", tiny_data)
 

@@ -7,11 +7,14 @@ from pathlib import Path
 import pytest
 
 from frostline import FreezePlan
+from frostline.analysis import DetectionTable, PredictionSettings, write_predictions
 from frostline.freezing import Freeze
-from frostline.training.collect import merge_curves
+from frostline.training import Prepared, Transfer
+from frostline.training.collect import collect_stages, merge_curves
 from frostline.training.progress import Progress
 from frostline.training.run import plan_name
 from frostline.training.spec import RunSpec, absolute, differences, layers_in_words, stage_tag
+from frostline.training.stage import StageResult
 from frostline.training.trainer import _WholeKeepingOne, trim_rows
 
 
@@ -104,3 +107,49 @@ def test_an_official_name_stays_a_name_whether_downloaded_or_not(
     (tmp_path / "beside").mkdir()
     (tmp_path / "beside" / "mine.pt").write_bytes(b"")
     assert absolute("mine.pt", tmp_path / "beside") == str(tmp_path / "beside" / "mine.pt")
+
+
+def stage_folder(folder: Path, fitness: float, epochs: int, best: int) -> StageResult:
+    (folder / "weights").mkdir(parents=True)
+    for name in ("best.pt", "last.pt"):
+        (folder / "weights" / name).write_text(f"{folder.name} {name}")
+    rows = "".join(f"{epoch},{epoch}.0\n" for epoch in range(1, epochs + 1))
+    (folder / "results.csv").write_text(f"epoch,time\n{rows}")
+    (folder / "gradients.csv").write_text(f"epoch,layer_0\n{rows}")
+    (folder / "BoxPR_curve.png").write_text(folder.name)
+    settings = PredictionSettings(max_det=300, conf=0.001, iou=0.7, names={0: "Car"})
+    write_predictions(folder / "predictions.parquet", DetectionTable().frame, settings)
+    freeze = Freeze((0,), 5, ("0.w",), ("1.w",), (), (), ("0.bn",), 3, 4, 0)
+    seconds = {epoch: 2.0 for epoch in range(1, epochs + 1)}
+    progress = Progress(freeze, {"loaded": 1}, epoch_seconds=seconds, best_epoch=best)
+    return StageResult(folder, {"mAP50-95": fitness}, {}, {"verdict": "PASS"}, best, progress)
+
+
+@pytest.mark.parametrize(("second", "kept", "epoch"), [(0.2, "stage1", 2), (0.4, "stage2", 5)])
+def test_the_better_stage_is_kept_and_a_worse_second_one_is_told(
+    second: float, kept: str, epoch: int, tmp_path: Path
+) -> None:
+    results = [stage_folder(tmp_path / "stage1", 0.3, 3, 2), stage_folder(tmp_path / "stage2", second, 4, 2)]
+    plan = FreezePlan.two_stage(freeze="0", epochs=(3, 4))
+    spec = RunSpec(arm="two", model="m", data="d", plan=plan, settings={"epochs": 7})
+    prepared = Prepared((results[0].progress.freeze,), Transfer(1, 2, frozenset({"1.w"}), "m.pt"), 7, 0)
+    said: list[str] = []
+    record = collect_stages(spec, tmp_path, results, prepared, said.append)
+    assert (tmp_path / "weights" / "best.pt").read_text() == f"{kept} best.pt"
+    assert (tmp_path / "weights" / "last.pt").read_text() == "stage2 last.pt"
+    assert (tmp_path / "BoxPR_curve.png").read_text() == kept
+    assert record["best"] == {"stage": int(kept[-1]), "epoch": epoch, "weights": "weights/best.pt"}
+    assert record["audit"] == "PASS" and len(record["epoch_seconds"]) == 7
+    told = [text for text in said if "stage 2 ends below stage 1's best" in text]
+    assert bool(told) == (second < 0.3)
+    assert not told or ("0.2000 against 0.3000" in told[0] and "lower lr0" in told[0])
+
+
+def test_one_failed_stage_fails_the_run(tmp_path: Path) -> None:
+    results = [stage_folder(tmp_path / "stage1", 0.3, 1, 1), stage_folder(tmp_path / "stage2", 0.4, 1, 1)]
+    results[0].audit["verdict"] = "FAIL"
+    plan = FreezePlan.two_stage(freeze="0", epochs=(1, 1))
+    spec = RunSpec(arm="two", model="m", data="d", plan=plan, settings={"epochs": 2})
+    prepared = Prepared((results[0].progress.freeze,), Transfer(1, 2, frozenset(), "m.pt"), 7, 0)
+    record = collect_stages(spec, tmp_path, results, prepared, lambda _text: None)
+    assert record["audit"] == "FAIL"

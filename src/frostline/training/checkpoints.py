@@ -51,7 +51,7 @@ def locate_model(model: str | Path) -> str:
     Raises:
         InputError: no such file, and it cannot be downloaded.
     """
-    from ultralytics.utils.checks import check_yaml
+    from ultralytics.utils.checks import check_yaml, check_yolov5u_filename
     from ultralytics.utils.downloads import GITHUB_ASSETS_NAMES, attempt_download_asset
 
     text = str(model).strip()
@@ -71,6 +71,12 @@ def locate_model(model: str | Path) -> str:
         return text
     if suffix != ".pt":
         raise InputError(f"{model}: expected a checkpoint (.pt) or a model YAML (.yaml)")
+    read_as = check_yolov5u_filename(text, verbose=False)
+    if read_as != text and Path(text).is_file():
+        raise InputError(
+            f"{model}: Ultralytics takes this name for {read_as}; rename the file, say {Path(text).stem}-mine.pt"
+        )
+    text = read_as
     if Path(text).is_file():
         return text
     if Path(text).name != text or text not in GITHUB_ASSETS_NAMES:
