@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from frostline.files import write_json, write_text, written_beside
+from frostline.files import holds_files, leftovers, write_json, write_text, written_beside
 
 
 def test_a_file_is_replaced_whole_or_not_at_all(tmp_path: Path) -> None:
@@ -15,6 +15,22 @@ def test_a_file_is_replaced_whole_or_not_at_all(tmp_path: Path) -> None:
         beside.write_text("half")
         raise RuntimeError
     assert path.read_text() == "old" and [p.name for p in path.parent.iterdir()] == ["x.txt"]
+
+
+def test_what_a_killed_process_left_is_told_from_files_of_the_user(tmp_path: Path) -> None:
+    with pytest.raises(RuntimeError), written_beside(tmp_path / "last.pt") as beside:
+        (tmp_path / f"copy-of{beside.name}").write_text("")
+        kept = beside.rename(tmp_path / f"{beside.name}")
+        beside_copy = tmp_path / beside.name.replace("last", "best")
+        beside_copy.write_text("as after SIGKILL")
+        raise RuntimeError
+    assert not kept.exists() and leftovers(tmp_path) == [beside_copy]
+    assert holds_files(tmp_path)
+    next(p for p in tmp_path.iterdir() if p.name.startswith("copy")).unlink()
+    assert not holds_files(tmp_path)
+    (tmp_path / ".bashrc").write_text("")
+    assert holds_files(tmp_path) and leftovers(tmp_path) == [beside_copy]
+    assert leftovers(tmp_path / "absent") == [] and not holds_files(tmp_path / "absent")
 
 
 def test_json_has_no_nan(tmp_path: Path) -> None:

@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+_MARK = ".part-"
+
 
 @contextmanager
 def written_beside(path: Path) -> Iterator[Path]:
@@ -24,7 +26,7 @@ def written_beside(path: Path) -> Iterator[Path]:
         The path to write to. It is removed when the block raises.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}.", suffix=path.suffix)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}{_MARK}", suffix=path.suffix)
     os.close(handle)
     beside = Path(name)
     try:
@@ -36,6 +38,20 @@ def written_beside(path: Path) -> Iterator[Path]:
     except BaseException:
         beside.unlink(missing_ok=True)
         raise
+
+
+def leftovers(folder: Path) -> list[Path]:
+    """Return the temporary files that a killed process left in a folder, never anything a user put there.
+
+    Args:
+        folder: looked into, not below.
+    """
+    return [p for p in folder.glob(f".*{_MARK}*") if p.is_file()] if folder.is_dir() else []
+
+
+def holds_files(folder: Path) -> bool:
+    """Tell whether a folder holds anything but the temporary files of a killed process."""
+    return folder.is_dir() and set(folder.iterdir()) != set(leftovers(folder))
 
 
 def write_bytes(path: Path, data: bytes) -> None:

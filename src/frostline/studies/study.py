@@ -12,7 +12,7 @@ from typing import Any
 import yaml
 
 from frostline.errors import InputError
-from frostline.files import write_text
+from frostline.files import holds_files, write_text
 from frostline.studies.file import StudyFile
 from frostline.training import CheckedData, Observer, Prepared, Run, RunSpec, check_data, execute, prepare
 from frostline.training.machine import check_disk
@@ -145,7 +145,7 @@ class Study:
         Raises:
             InputError: it holds another study (the differences are listed) or something else.
         """
-        if not self.folder.exists() or (self.folder.is_dir() and not any(self.folder.iterdir())):
+        if not self.folder.exists() or (self.folder.is_dir() and not holds_files(self.folder)):
             return
         there = self.folder / FILE
         if not there.is_file():

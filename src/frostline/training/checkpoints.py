@@ -76,7 +76,7 @@ def locate_model(model: str | Path) -> str:
         raise InputError(
             f"{model}: Ultralytics takes this name for {read_as}; rename the file, say {Path(text).stem}-mine.pt"
         )
-    text = read_as
+    text = str(read_as)
     if Path(text).is_file():
         return text
     if Path(text).name != text or text not in GITHUB_ASSETS_NAMES:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +16,8 @@ from frostline.training.checkpoints import Transfer, check_trainable, count_tran
 from frostline.training.machine import check_disk, hushed, lower_workers, momentum_buffers, run_bytes
 from frostline.training.settings import mosaic_warning
 from frostline.training.spec import RunSpec
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -51,6 +54,9 @@ def check_data(data: str | Path) -> CheckedData:
         InputError: see `datasets.load_dataset` and `datasets.check_labels`.
     """
     dataset = load_dataset(data)
+    count = sum(len(images) for images in dataset.splits.values())
+    if count > 5000:  # a second or more
+        logger.info("checking the labels of %d images in %s", count, data)
     return CheckedData(dataset, check_labels(dataset))
 
 

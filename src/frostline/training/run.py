@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from frostline.errors import InputError
-from frostline.files import write_json
+from frostline.files import holds_files, write_json
 from frostline.freezing import FreezePlan
 from frostline.training.collect import collect_stages, measure_run, worse_stage
 from frostline.training.machine import MemoryPeak, choose_device, describe_device, versions
@@ -227,7 +227,7 @@ def check_folder(spec: RunSpec, folder: Path) -> Run | None:
     """
     known = Run.open(folder)
     if known is None:
-        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        if holds_files(folder) or (folder.exists() and not folder.is_dir()):
             raise InputError(f"{folder} exists and is not a run of Frostline; choose another --name or --project")
         return None
     now = json.loads(json.dumps(spec.to_dict()))

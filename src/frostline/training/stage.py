@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 from frostline.analysis.predictions import write_predictions
-from frostline.files import write_json
+from frostline.files import leftovers, write_json
 from frostline.freezing import Audit, Stage, check_saved, check_trained
 from frostline.training.checkpoints import saved_tensors
 from frostline.training.evaluation import Evaluation, evaluate_checkpoint
@@ -103,6 +103,8 @@ def run_stage(job: StageRun, memory: MemoryPeak, on_epoch: OnEpoch) -> StageResu
     done = read_stage(job.folder)
     if done is not None:
         return done
+    for part in (*leftovers(job.folder), *leftovers(job.folder / "weights")):
+        part.unlink(missing_ok=True)
     state = _state(job)
     audit = _audit_from_disk(job) if state == "trained" else _train(job, state, memory, on_epoch)
     evaluation = evaluate_checkpoint(
