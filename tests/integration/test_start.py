@@ -95,10 +95,19 @@ def test_bad_checkpoints_are_refused(tiny_data: Path, tmp_path: Path, tiny_check
     refused("empty, truncated or something else", tmp_path / "empty.pt", tiny_data)
     (tmp_path / "torn.pt").write_bytes(tiny_checkpoint.read_bytes()[:-3000])
     refused("empty, truncated or something else|not a loadable checkpoint", tmp_path / "torn.pt", tiny_data)
-    (tmp_path / "yolov5n.pt").write_bytes(tiny_checkpoint.read_bytes())
-    refused("takes this name for .*yolov5nu.pt; rename the file", tmp_path / "yolov5n.pt", tiny_data)
     torch.save({"a": 1}, tmp_path / "other.pt")
     refused("holds no model", tmp_path / "other.pt", tiny_data)
+
+
+def test_a_name_that_ultralytics_rewrites_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from frostline.training import locate_model
+
+    monkeypatch.chdir(tmp_path)  # a relative name: Ultralytics rewrites only those without any letter u in the path
+    for name in ("yolov5n.pt", "yolov5n-mine.pt"):
+        Path(name).write_bytes(b"")
+    with pytest.raises(fl.InputError, match=r"takes this name for yolov5nu.pt; rename the file, say yolov5n-mine.pt"):
+        locate_model("yolov5n.pt")
+    assert locate_model("yolov5n-mine.pt") == "yolov5n-mine.pt"
 
 
 class Payload:
@@ -128,6 +137,15 @@ def test_data_that_training_would_silently_drop_is_refused(tiny_checkpoint: Path
     refused("train0.txt", tiny_checkpoint, tiny_data)
     tiny_data.write_text("train: images/train\nval: images/nowhere\nnames: {0: red, 1: green, 2: blue}\n")
     refused("nowhere", tiny_checkpoint, tiny_data)
+
+
+def test_sixteen_bits_are_refused_rather_than_halved(tiny_checkpoint: Path, tiny_data: Path) -> None:
+    import cv2
+    import numpy as np
+
+    image = tiny_data.parent / "images" / "train" / "train0.png"
+    cv2.imwrite(str(image), cv2.imread(str(image)).astype(np.uint16) * 257)
+    refused("train0.png: 16 bits a sample", tiny_checkpoint, tiny_data)
 
 
 def test_a_folder_that_is_not_a_run_is_never_written_into(

@@ -10,6 +10,7 @@ from pathlib import Path
 from torch import nn
 
 from frostline.datasets import Dataset, LabelSummary, check_labels, load_dataset
+from frostline.datasets.bits import check_bits
 from frostline.errors import InputError
 from frostline.freezing import Freeze, resolve_freeze
 from frostline.training.checkpoints import Transfer, check_trainable, count_transfer, locate_model, open_checkpoint
@@ -48,15 +49,17 @@ class CheckedData:
 
 
 def check_data(data: str | Path) -> CheckedData:
-    """Read a data.yaml and every label.
+    """Read a data.yaml and every label, and look at the images' bits.
 
     Raises:
-        InputError: see `datasets.load_dataset` and `datasets.check_labels`.
+        InputError: see `datasets.load_dataset`, `datasets.check_labels` and `datasets.bits.check_bits`.
     """
     dataset = load_dataset(data)
     count = sum(len(images) for images in dataset.splits.values())
     if count > 5000:  # a second or more
         logger.info("checking the labels of %d images in %s", count, data)
+    for images in dataset.splits.values():
+        check_bits(images)
     return CheckedData(dataset, check_labels(dataset))
 
 
