@@ -1,4 +1,4 @@
-"""Files that are either whole or absent: written beside their place, then renamed onto it."""
+"""Files that are either whole or absent: written beside their place, then renamed onto it. And YAML, read safely."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from frostline.errors import InputError
 
 _MARK = ".part-"
 
@@ -70,6 +72,27 @@ def write_text(path: Path, text: str) -> None:
 def write_json(path: Path, value: Any) -> None:
     """Write a value as indented JSON with a last newline; NaN and infinities become null, as JSON has neither."""
     write_text(path, json.dumps(_finite(value), indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def read_yaml(path: Path, what: str) -> Any:
+    """Read a YAML file that a user wrote, with the safe loader.
+
+    Args:
+        path: the file.
+        what: what it is, for messages: `the study file`.
+
+    Raises:
+        InputError: it is missing, cannot be read, or is not YAML.
+    """
+    import yaml
+
+    try:
+        return yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "not UTF-8 text"
+        raise InputError(f"{path}: cannot read {what}: {reason}") from error
+    except yaml.YAMLError as error:
+        raise InputError(f"{path}: not YAML: {' '.join(str(error).split())}") from error
 
 
 def _finite(value: Any) -> Any:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from frostline.errors import InputError, did_you_mean
+from frostline.files import read_yaml
 from frostline.freezing.selectors import check_syntax
 
 
@@ -182,16 +182,7 @@ class FreezePlan(_Model):
         Raises:
             InputError: the file is missing, not YAML, or not a plan.
         """
-        path = Path(path)
-        try:
-            text = path.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            reason = getattr(error, "strerror", None) or "not UTF-8 text"
-            raise InputError(f"{path}: cannot read the plan file: {reason}") from error
-        try:
-            return cls.parse(yaml.safe_load(text), str(path))
-        except yaml.YAMLError as error:
-            raise InputError(f"{path}: not YAML: {error}") from error
+        return cls.parse(read_yaml(Path(path), "the plan file"), str(path))
 
     def to_dict(self) -> dict[str, Any]:
         """Return the plan as plain data with unset fields left out; `parse` reads it back."""

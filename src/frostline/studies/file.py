@@ -10,6 +10,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from frostline.errors import InputError, did_you_mean
+from frostline.files import read_yaml
 from frostline.freezing import FreezePlan
 from frostline.freezing.plan import first_problem
 from frostline.training import resolve_settings
@@ -154,13 +155,7 @@ class StudyFile(_Model):
             InputError: the file is missing, not YAML, or not a study.
         """
         path = Path(path)
-        try:
-            value = yaml.safe_load(path.read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError) as error:
-            reason = getattr(error, "strerror", None) or "not UTF-8 text"
-            raise InputError(f"{path}: cannot read the study file: {reason}") from error
-        except yaml.YAMLError as error:
-            raise InputError(f"{path}: not YAML: {' '.join(str(error).split())}") from error
+        value = read_yaml(path, "the study file")
         if isinstance(value, dict):
             if True in value:  # YAML 1.1 reads the bare key `on` as a truth value
                 value["on"] = value.pop(True)

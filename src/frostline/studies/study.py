@@ -9,10 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from frostline.errors import InputError
-from frostline.files import holds_files, write_text
+from frostline.files import holds_files, read_yaml, write_text
 from frostline.studies.file import StudyFile
 from frostline.training import CheckedData, Observer, Prepared, Run, RunSpec, check_data, execute, prepare
 from frostline.training.machine import check_disk
@@ -150,10 +148,7 @@ class Study:
         there = self.folder / FILE
         if not there.is_file():
             raise InputError(f"{self.folder} exists and is not a study; choose another --project")
-        try:
-            old = yaml.safe_load(there.read_text(encoding="utf-8"))
-        except (OSError, yaml.YAMLError) as error:
-            raise InputError(f"{there}: cannot be read; repair it or choose another --project") from error
+        old = read_yaml(there, "the study's file")
         changed = differences(old if isinstance(old, dict) else {}, self.file.to_dict())
         if changed:
             more = f"; and {len(changed) - 5} more" if len(changed) > 5 else ""
