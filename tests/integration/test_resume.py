@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 import torch
+from tiny import SETTINGS
 
 import frostline as fl
-from conftest import SETTINGS
 from frostline.training.checkpoints import saved_tensors
 
 pytestmark = pytest.mark.integration

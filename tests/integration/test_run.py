@@ -14,9 +14,9 @@ import polars as pl
 import pytest
 import torch
 import yaml
+from tiny import SETTINGS
 
 import frostline as fl
-from conftest import SETTINGS
 from frostline.analysis.predictions import read_predictions
 from frostline.training.checkpoints import open_checkpoint, saved_tensors
 
@@ -175,3 +175,43 @@ def test_the_same_numbers_as_plain_ultralytics_with_freeze(
         for key in a:
             if key != "time":
                 assert float(a[key]) == pytest.approx(float(b[key]), rel=2e-3, abs=2e-4), key
+
+
+def test_a_sample_of_a_split_is_seeded_and_leaves_the_label_cache_alone(
+    run: fl.Run, tiny_source: Path, tmp_path: Path
+) -> None:
+    from frostline.training.evaluation import evaluate_checkpoint
+
+    cache = tiny_source.parent / "labels" / "train.cache"
+    before = cache.read_bytes()
+
+    def images(seed: int) -> set[str]:
+        found = evaluate_checkpoint(
+            run.weights, tiny_source, imgsz=64, batch=2, device="cpu", folder=tmp_path, split="train", keep=3,
+            sample_seed=seed, quiet=True,
+        )  # fmt: skip
+        names = set(found.frame.filter(pl.col("kind") == "image")["image"])
+        assert found.images == len(names) == 3 and all(name.startswith("train") for name in names)
+        return names
+
+    assert images(0) == images(0)
+    assert len({frozenset(images(seed)) for seed in range(4)}) > 1
+    assert cache.read_bytes() == before
+
+
+def test_nms_is_given_all_the_time_it_needs(run: fl.Run, tiny_source: Path, tmp_path: Path) -> None:
+    """Ultralytics stops NMS after a while and drops the images that come later, without an error."""
+    import time
+
+    from frostline.training.evaluation import evaluate_checkpoint
+
+    clock = time.time
+    try:
+        ticks = iter(range(0, 10**9, 100))
+        time.time = lambda: float(next(ticks))  # every look at the clock is 100 seconds later
+        slow = evaluate_checkpoint(
+            run.weights, tiny_source, imgsz=64, batch=4, device="cpu", folder=tmp_path, quiet=True
+        )
+    finally:
+        time.time = clock
+    assert slow.frame.height == read_predictions(run.folder / "predictions.parquet").frame.height

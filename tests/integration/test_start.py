@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
+from tiny import SETTINGS, save_checkpoint
 
 import frostline as fl
-from conftest import SETTINGS, save_checkpoint
 from frostline.training.checkpoints import saved_tensors
 
 pytestmark = pytest.mark.integration

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 import yaml
+from tiny import SETTINGS
 
 import frostline as fl
-from conftest import SETTINGS
 
 pytestmark = pytest.mark.integration
 
