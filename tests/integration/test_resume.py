@@ -182,3 +182,6 @@ def test_stage_two_holds_the_frozen_layers_of_stage_one_until_it_trains_them(
     two = saved_tensors(run.folder / "stage2" / "weights" / "best.pt")
     name = "0.conv.weight"
     assert torch.equal(start[name].half(), one[name].half()) and not torch.equal(one[name], two[name])
+    transfer = json.loads((run.folder / "stage2" / "progress.json").read_text())["transfer"]
+    assert transfer["source"] == str((run.folder / "stage1" / "weights" / "best.pt").resolve())
+    assert transfer["loaded"] == transfer["total"], "classes learned in stage 1 are not fresh in stage 2"
