@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-import random
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -11,9 +9,9 @@ from pathlib import Path
 import yaml
 
 from frostline.datasets.dataset import IMAGE_SUFFIXES
+from frostline.datasets.splitting import group_names, split_groups
 from frostline.errors import InputError
 from frostline.files import write_text, written_beside
-
 
 CLASSES_FILE = "classes.txt"
 """Class names, one a line, beside images that are in no split yet."""
@@ -35,14 +33,7 @@ def split_names(names: Sequence[str], ratio: float, seed: int) -> dict[str, list
     """
     if not 0 < ratio < 1:
         raise InputError(f"ratio {ratio:g} must lie between 0 and 1, such as 0.8 for 80 % to train on")
-    if len(names) < 2:
-        raise InputError(f"{len(names)} usable image(s) cannot be split in two; at least 2 are needed")
-    ordered = sorted(names)
-    draw = random.Random(seed)  # its random() is the one method whose sequence Python promises to keep for a seed
-    keys = {name: draw.random() for name in ordered}
-    shuffled = sorted(ordered, key=keys.__getitem__)
-    count = min(max(math.floor(len(ordered) * ratio + 1e-9), 1), len(ordered) - 1)
-    return {"train": sorted(shuffled[:count]), "val": sorted(shuffled[count:])}
+    return split_groups(group_names(names, None), (ratio, 1 - ratio), seed)
 
 
 def write_dataset(

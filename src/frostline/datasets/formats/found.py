@@ -106,7 +106,7 @@ class Converted:
 
 
 def image_name(path: Path, root: Path) -> str:
-    """Name an image by its path below `root`; folders called `images` are left out, as labels are found by that word."""
+    """Name an image by its path below `root`, without folders called `images`: labels are found by that word."""
     parts = path.relative_to(root).with_suffix("").parts
     return "/".join([*(part for part in parts[:-1] if part != "images"), parts[-1]])
 
