@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from frostline.cli.bar import bar, stderr
+from frostline.cli.data_check import check
 from frostline.cli.data_convert import convert, parse_classes, parse_mapping
+from frostline.cli.data_draw import draw
 from frostline.cli.data_split import split
 from frostline.cli.scenes import scenes
 from frostline.cli.tables import boxes_table
@@ -20,6 +22,8 @@ app = typer.Typer(no_args_is_help=True)
 app.command("scenes")(scenes)
 app.command("convert")(convert)
 app.command("split")(split)
+app.command("check")(check)
+app.command("draw")(draw)
 
 
 @app.callback()
