@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,11 +18,27 @@ from frostline.files import written_beside
 from frostline.imaging import write_png8
 from frostline.imaging.parallel import each
 
+T = TypeVar("T")
+
 SHEET_IMAGES = 24
 SHEET = "contact-sheet.png"
-_TILE = (360, 240)
-_COLUMNS = 4
-_CAPTION = 18
+_TILE = (480, 360)
+_COLUMNS = 3
+_CAPTION = 20
+_GAP = 10
+_COLOURS = (
+    "#56B4E9",
+    "#E69F00",
+    "#F0E442",
+    "#CC79A7",
+    "#00C896",
+    "#FF7A5C",
+    "#B7A0FF",
+    "#FFFFFF",
+    "#A6D854",
+    "#40E0D0",
+)
+"""After Okabe and Ito, so that they stay apart for eyes that do not see red or green; lighter, for dark pictures."""
 _LOW, _HIGH = 0.5, 99.7
 _MIDDLE = 0.4
 
@@ -68,7 +84,7 @@ def draw_dataset(
     """
     dataset, out = load_dataset(data), Path(out)
     jobs = _jobs(dataset, out, split, limit)
-    drawn: dict[Path, int] = {}
+    drawn: dict[Path, _Done] = {}
     problems: list[str] = []
     for done, (job, outcome) in enumerate(each(_draw, jobs, workers), start=1):
         if isinstance(outcome, OSError):
@@ -77,15 +93,19 @@ def draw_dataset(
         if isinstance(outcome, Exception):
             problems.append(str(outcome))
         else:
-            drawn[job.place], wrong = outcome
-            problems += wrong
+            drawn[job.place] = outcome
+            problems += outcome.wrong
         if progress:
             progress(done, len(jobs))
     places = [job.place for job in jobs if job.place in drawn]
     if not places:
         raise InputError(f"{dataset.yaml}: none of its images can be drawn, the first: {min(problems)}")
-    contact_sheet(_spread(places, SHEET_IMAGES), out / SHEET, out)
-    return Drawn(places, out / SHEET, sum(drawn.values()), sorted(problems))
+    captions = {place: place.relative_to(out).with_suffix("").as_posix() for place in places}
+    tiles = [(captions[place], tile) for place in places if (tile := drawn[place].tile) is not None]
+    if not tiles:
+        raise InputError(f"{dataset.yaml}: none of the images of the contact sheet can be drawn, see data check")
+    contact_sheet(tiles, out / SHEET)
+    return Drawn(places, out / SHEET, sum(done.boxes for done in drawn.values()), sorted(problems))
 
 
 def tone_map(pixels: NDArray[Any]) -> NDArray[np.uint8]:
@@ -138,43 +158,38 @@ def overlay(picture: NDArray[np.uint8], rows: Sequence[Row], names: dict[int, st
         class_id=np.array([row.index for row in rows]),
     )
     thick = max(1, round(max(width, height) / 640))
-    scene = sv.BoxAnnotator(thickness=thick).annotate(scene, marks)
+    colours = sv.ColorPalette.from_hex(list(_COLOURS))
+    scene = sv.BoxAnnotator(color=colours, thickness=thick).annotate(scene, marks)
     words = sv.RichLabelAnnotator(
         font_path=_font(), font_size=max(10, round(max(width, height) / 80)), text_padding=2 * thick,
-        text_color=sv.Color.BLACK,
+        text_color=sv.Color.BLACK, color=colours,
     )  # fmt: skip
     scene = words.annotate(scene, marks, labels=[names[row.index] for row in rows])
     return np.ascontiguousarray(np.asarray(scene)[..., ::-1])
 
 
-def contact_sheet(pictures: Sequence[Path], out: Path, root: Path) -> None:
-    """Write small copies of pictures in rows, each with its path below `root` under it.
+def contact_sheet(tiles: Sequence[tuple[str, NDArray[np.uint8]]], out: Path) -> None:
+    """Write small pictures in rows, each with its caption under it.
 
     Args:
-        pictures: PNG files, at least one.
-        out: the sheet's file.
-        root: what captions leave away.
+        tiles: caption and (H, W, 3) uint8 picture, red, green, blue, W at most 480; at least one.
+        out: the sheet's file, a PNG.
     """
     from PIL import Image, ImageDraw, ImageFont
-    from PIL.PngImagePlugin import PngImageFile
 
-    columns = min(_COLUMNS, len(pictures))
-    rows = -(-len(pictures) // columns)
-    width, height = _TILE
-    sheet = Image.new("RGB", (columns * (width + 8) + 8, rows * (height + _CAPTION + 8) + 8), (24, 26, 30))
-    pen, font = ImageDraw.Draw(sheet), ImageFont.truetype(_font(), 12)
-    for number, path in enumerate(pictures):
-        left, top = 8 + number % columns * (width + 8), 8 + number // columns * (height + _CAPTION + 8)
-        with PngImageFile(str(path)) as opened:
-            scale = min(width / opened.width, height / opened.height)
-            small = opened.convert("RGB").resize(
-                (max(1, round(opened.width * scale)), max(1, round(opened.height * scale)))
-            )
-        sheet.paste(small, (left + (width - small.width) // 2, top + (height - small.height) // 2))
-        caption = path.relative_to(root).with_suffix("").as_posix()
-        while font.getlength(caption) > width and len(caption) > 4:
-            caption = "…" + caption.lstrip("…")[1:]
-        pen.text((left, top + height + 2), caption, fill=(220, 222, 226), font=font)
+    columns = min(_COLUMNS, len(tiles))
+    rows = [tiles[start : start + columns] for start in range(0, len(tiles), columns)]
+    heights = [max(tile.shape[0] for _, tile in row) + _CAPTION + _GAP for row in rows]
+    sheet = Image.new("RGB", (columns * (_TILE[0] + _GAP) + _GAP, sum(heights) + _GAP), (24, 26, 30))
+    pen, font = ImageDraw.Draw(sheet), ImageFont.truetype(_font(), 13)
+    for row, bottom in zip(rows, np.cumsum(heights), strict=True):
+        for column, (caption, tile) in enumerate(row):
+            left, text = _GAP + column * (_TILE[0] + _GAP), caption
+            while font.getlength(text) > _TILE[0] and len(text) > 4:
+                text = "…" + text.lstrip("…")[1:]
+            top = int(bottom) - _CAPTION - tile.shape[0]
+            sheet.paste(Image.fromarray(tile), (left + (_TILE[0] - tile.shape[1]) // 2, top))
+            pen.text((left, int(bottom) - _CAPTION + 1), text, fill=(220, 222, 226), font=font)
     with written_beside(out) as beside:
         sheet.save(beside, format="PNG")
 
@@ -184,6 +199,14 @@ class _Job:
     image: Path
     place: Path
     names: dict[int, str]
+    on_sheet: bool = False
+
+
+@dataclass(frozen=True)
+class _Done:
+    boxes: int
+    wrong: list[str]
+    tile: NDArray[np.uint8] | None
 
 
 def _jobs(dataset: Dataset, out: Path, split: str | None, limit: int | None) -> list[_Job]:
@@ -204,20 +227,32 @@ def _jobs(dataset: Dataset, out: Path, split: str | None, limit: int | None) -> 
                 place = out / name / f"{image.parent.name}_{image.stem}.png"
             taken.add(place)
             jobs.append(_Job(image, place, dataset.names))
-    return jobs if limit is None else jobs[:limit]
+    jobs = jobs if limit is None else jobs[:limit]
+    shown = set(_spread(range(len(jobs)), SHEET_IMAGES))
+    return [replace(job, on_sheet=number in shown) for number, job in enumerate(jobs)]
 
 
-def _spread(items: Sequence[Path], count: int) -> list[Path]:
+def _spread(items: Sequence[T], count: int) -> list[T]:
     if count >= len(items):
         return list(items)
     return [items[number * len(items) // count] for number in range(count)]
 
 
-def _draw(job: _Job) -> tuple[int, list[str]]:
+def _draw(job: _Job) -> _Done:
+    import cv2
+
     label = label_path(job.image)
     rows, wrong = read_rows(label, len(job.names))
-    write_png8(job.place, overlay(tone_map(read_stored(job.image)), rows, job.names))
-    return len(rows), [f"{label}, line {line}: {what}, not drawn" for line, what in wrong]
+    picture = tone_map(read_stored(job.image))
+    write_png8(job.place, overlay(picture, rows, job.names))
+    tile = None
+    if job.on_sheet:  # made small first and drawn on then, so that names can be read on the sheet
+        height, width = picture.shape[:2]
+        scale = min(_TILE[0] / width, _TILE[1] / height)
+        size = max(1, round(width * scale)), max(1, round(height * scale))
+        small = cv2.resize(picture, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC)
+        tile = overlay(np.asarray(small, dtype=np.uint8), rows, job.names)
+    return _Done(len(rows), [f"{label}, line {line}: {what}, not drawn" for line, what in wrong], tile)
 
 
 def _font() -> str:
