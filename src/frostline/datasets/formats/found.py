@@ -20,6 +20,7 @@ SIDECAR_COLUMNS = (
     "split", "image", "row", "class", "kitti_type", "left", "top", "right", "bottom", "truncation", "occlusion"
 )  # fmt: skip
 _MOVED_PX = 1e-3
+_LEAST_SHARE = 1e-6
 
 
 @dataclass(frozen=True)
@@ -194,7 +195,7 @@ def to_yolo(
                     continue
                 wanted = _scaled(item.box, record.declared or size, size)
                 box = clip(wanted, size)
-                if box is None:
+                if box is None or _rounds_to_nothing(box, size):
                     done.no_area += 1
                     continue
                 done.clipped += any(abs(a - b) > _MOVED_PX for a, b in zip(box, wanted, strict=True))
@@ -234,6 +235,11 @@ def image_size(image: Path) -> tuple[int, int]:
             turned = reader is JpegImageFile and opened.getexif().get(274, 1) in {5, 6, 7, 8}
             return (int(height), int(width)) if turned else (int(width), int(height))
     raise InputError(f"{image}: cannot be read as a PNG, JPEG, TIFF, BMP or WebP image; replace or remove it")
+
+
+def _rounds_to_nothing(box: Box, size: tuple[int, int]) -> bool:
+    """Say whether a side would be written as 0.000000."""
+    return min((box[2] - box[0]) / size[0], (box[3] - box[1]) / size[1]) < _LEAST_SHARE
 
 
 def _scaled(box: Box, declared: tuple[int, int], size: tuple[int, int]) -> Box:

@@ -10,9 +10,9 @@ import numpy as np
 
 from frostline.datasets.quality.look import Look
 
-NEAR_BITS = 6
+NEAR_BITS = 8
 """Perceptual hashes of 64 bits that differ in no more than these may be the same picture."""
-NEAR_CORRELATION = 0.98
+NEAR_CORRELATION = 0.95
 """And are taken for it when their thumbnails correlate at least so much."""
 _ROWS = 2048
 

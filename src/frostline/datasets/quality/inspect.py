@@ -113,7 +113,7 @@ def _images(looks: Sequence[Look], shapes: Counter[str], pixels: Sequence[Pixels
         *error("unreadable", "{n} image(s) cannot be read", unreadable),
         *error("not-finite", "{n} image(s) hold NaN or infinite values", holes),
         *warning("one-colour", "{n} image(s) are of one colour only", flat),
-        *warning("eight-in-sixteen", "{n} image(s) of more than 8 bits hold 256 values or fewer", narrow),
+        *warning("few-levels", "{n} image(s) of more than 8 bits hold 256 values or fewer", narrow),
         *warning("dim", "{n} image(s) use less than a 64th of their range; 8 bits of it are black", dim),
         *warning("sizes", f"{{n}} image(s) are not {usual} as most are ({len(shapes)} sizes)", other),
         *warning("bit-depths", f"images of several types: {types}", kinds),
