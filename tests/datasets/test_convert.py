@@ -148,7 +148,7 @@ def test_a_malformed_coco_file_is_one_line(content: str, message: str, tmp_path:
 
 VOC = """<annotation><filename>a.png</filename><size><width>200</width><height>100</height></size>
 <object><name>car</name><bndbox><xmin>21</xmin><ymin>11</ymin><xmax>60</xmax><ymax>30</ymax></bndbox>
-<polygon><x1>1</x1><y1>1</y1></polygon></object></annotation>"""
+<polygon><x1/><y1>1</y1></polygon></object></annotation>"""
 
 
 def test_voc_counts_pixels_from_one_and_includes_the_last(tmp_path: Path) -> None:
@@ -202,6 +202,17 @@ def test_a_converted_folder_is_itself_a_source(tmp_path: Path) -> None:
     convert_labels(tmp_path / "one", tmp_path / "two", "yolo")
     assert names(tmp_path / "two") == names(tmp_path / "one")
     assert lines(tmp_path / "two", "a") == lines(tmp_path / "one", "drive 1/a")
+
+
+def test_folders_called_images_do_not_come_between_images_and_labels(tmp_path: Path) -> None:
+    for drive in ("one", "two"):
+        picture(tmp_path / f"y/{drive}/images/a.png")
+        (tmp_path / f"y/{drive}/labels").mkdir()
+        (tmp_path / f"y/{drive}/labels/a.txt").write_text("0 0.5 0.5 0.1 0.1\n")
+    (tmp_path / "y/classes.txt").write_text("car\n")
+    convert_labels(tmp_path / "y", tmp_path / "out", "yolo")
+    found = sorted(path.relative_to(tmp_path / "out").as_posix() for path in (tmp_path / "out").rglob("a.*"))
+    assert found == ["images/one/a.png", "images/two/a.png", "labels/one/a.txt", "labels/two/a.txt"]
 
 
 def test_a_mapped_name_takes_its_place_among_the_classes(tmp_path: Path) -> None:

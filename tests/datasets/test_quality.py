@@ -122,6 +122,14 @@ def test_the_same_picture_in_two_splits_is_found_in_another_depth_size_and_quali
     assert "leak" not in found
 
 
+def test_a_camera_that_stood_still_gives_one_line_an_image(root: Path) -> None:
+    for number, path in enumerate(sorted((root / "images").rglob("*.png"))):
+        pixels = scene(0).copy()
+        pixels[number, number] = 255
+        Image.fromarray(pixels).save(path)
+    assert codes(inspect_dataset(root / "data.yaml")) == {"near-leak": 2}
+
+
 def test_a_picture_twice_in_its_split_is_a_warning(root: Path) -> None:
     (root / "images/train/train1.png").write_bytes((root / "images/train/train0.png").read_bytes())
     report = inspect_dataset(root / "data.yaml")

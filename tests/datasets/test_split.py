@@ -51,13 +51,13 @@ def test_only_pairs_count_and_each_other_is_a_line(tmp_path: Path) -> None:
 
 
 def test_the_split_does_not_depend_on_how_letters_are_composed() -> None:
-    names = [f"straße_ä{index}ö" for index in range(30)] + ["z", "a"]
+    names = [f"{letter}{index}ö" for letter in "äz" for index in range(16)]
     apart = [unicodedata.normalize("NFD", name) for name in reversed(names)]
     shares = parse_ratio("0.6,0.2,0.2")
     one = split_groups(group_names(names, None), shares, 7)
     other = split_groups(group_names(apart, None), shares, 7)
     assert {s: [unicodedata.normalize("NFC", n) for n in ns] for s, ns in other.items()} == one
-    assert one["test"][:3] == ["straße_ä10ö", "straße_ä20ö", "straße_ä24ö"]  # so that no release moves it
+    assert one["test"][:3] == ["z11ö", "z7ö", "ä10ö"]  # so that no release moves it
 
 
 @given(st.lists(st.integers(1, 9), min_size=3, max_size=25), st.integers(0, 99), st.booleans(), st.data())

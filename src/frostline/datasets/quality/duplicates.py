@@ -15,6 +15,7 @@ NEAR_BITS = 8
 NEAR_CORRELATION = 0.95
 """And are taken for it when their thumbnails correlate at least so much."""
 _ROWS = 2048
+_TRIED = 16
 
 Pair = tuple[Look, Look]
 
@@ -35,7 +36,7 @@ def equal_pairs(looks: Sequence[Look]) -> tuple[list[Pair], list[Pair]]:
 
 
 def near_pairs(looks: Sequence[Look]) -> list[Pair]:
-    """Find images of two splits that look the same and are not equal pixel by pixel."""
+    """Find images that look the same as one of another split, and are not equal to it pixel by pixel."""
     by_split: dict[str, list[Look]] = defaultdict(list)
     for look in looks:
         if look.phash is not None:
@@ -44,14 +45,20 @@ def near_pairs(looks: Sequence[Look]) -> list[Pair]:
 
 
 def _between(ones: Sequence[Look], others: Sequence[Look]) -> list[Pair]:
+    """Give each of the others its nearest twin at most: a camera that stood still makes millions of pairs."""
     pairs: list[Pair] = []
     # With bits as -1 and 1, the dot product of two hashes is 64 less twice the bits that differ.
-    right = np.array([look.phash for look in others], dtype=np.float32) * 2 - 1
-    for start in range(0, len(ones), _ROWS):
-        part = ones[start : start + _ROWS]
-        left = np.array([look.phash for look in part], dtype=np.float32) * 2 - 1
-        close = np.argwhere(left @ right.T >= left.shape[1] - 2 * NEAR_BITS)
-        pairs += [(part[a], others[b]) for a, b in close if _same_picture(part[a], others[b])]
+    left = np.array([look.phash for look in ones], dtype=np.float32) * 2 - 1
+    for start in range(0, len(others), _ROWS):
+        part = others[start : start + _ROWS]
+        right = np.array([look.phash for look in part], dtype=np.float32) * 2 - 1
+        alike = right @ left.T
+        for row in np.flatnonzero(alike.max(axis=1) >= left.shape[1] - 2 * NEAR_BITS):
+            nearest = np.argsort(-alike[row], kind="stable")[:_TRIED]
+            close = (ones[int(k)] for k in nearest if alike[row, k] >= left.shape[1] - 2 * NEAR_BITS)
+            twin = next((one for one in close if _same_picture(one, part[int(row)])), None)
+            if twin is not None:
+                pairs.append((twin, part[int(row)]))
     return pairs
 
 

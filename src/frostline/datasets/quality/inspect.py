@@ -100,7 +100,11 @@ def _images(looks: Sequence[Look], shapes: Counter[str], pixels: Sequence[Pixels
     holes = [look.image for look in good if look.not_finite]
     flat = [look.image for look in good if look.phash is None]
     narrow = [look.image for look in deep if look.phash is not None and look.levels <= _EIGHT_BITS]
-    dim = [look.image for look in deep if look.phash is not None and look.share < _DIM and look.dtype != "float32"]
+    dim = [
+        look.image
+        for look in deep
+        if look.phash is not None and look.share < _DIM and not look.dtype.startswith("float")
+    ]
     usual = shapes.most_common(1)[0][0] if shapes else ""
     other = [look.image for look in good if f"{look.size[0]}x{look.size[1]}" != usual]
     types = ", ".join(f"{one.images} {one.dtype}" for one in pixels)
@@ -154,7 +158,7 @@ def _duplicates(looks: Sequence[Look]) -> list[Finding]:
     near = near_pairs(looks)
     return [
         *error("leak", "{n} image(s) occur in two splits, pixel by pixel: the score is flattered", _told(across)),
-        *warning("near-leak", "{n} pair(s) of images in two splits look the same", _told(near)),
+        *warning("near-leak", "{n} image(s) look the same as one of another split", _told(near)),
         *warning("duplicate", "{n} image(s) occur more than once in their split", _told(within)),
     ]
 
