@@ -237,6 +237,16 @@ def test_another_conversion_into_the_same_folder_is_refused(tmp_path: Path) -> N
         convert_labels(tmp_path / "b", tmp_path / "out", "labelme")
 
 
+def test_the_source_is_never_written_to(tmp_path: Path) -> None:
+    picture(tmp_path / "y/images/a.png")
+    (tmp_path / "y/labels").mkdir()
+    (tmp_path / "y/labels/a.txt").write_text("1 0.5 0.5 0.1 0.1\n")
+    (tmp_path / "y/classes.txt").write_text("car\nvan\n")
+    with pytest.raises(InputError, match="is the source"):
+        convert_labels(tmp_path / "y", tmp_path / "y/images/..", "yolo", ["van"])
+    assert (tmp_path / "y/labels/a.txt").read_text() == "1 0.5 0.5 0.1 0.1\n"
+
+
 def test_a_jpeg_held_sideways_has_the_size_it_is_shown_in(tmp_path: Path) -> None:
     exif = Image.Exif()
     exif[274] = 6

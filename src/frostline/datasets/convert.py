@@ -79,6 +79,8 @@ def convert_labels(
         InputError: the source is malformed (naming file and place), a size does not match, an option makes no sense,
             or `out` cannot be written or holds other images.
     """
+    if Path(out).resolve() == Path(src).resolve():
+        raise InputError(f"{out}: is the source, whose labels would be overwritten; choose another folder")
     source = _read(Path(src), kind, keep_empty)
     what = kitti.WHAT if kind == "kitti" else "label"
     if kind == "kitti":

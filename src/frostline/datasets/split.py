@@ -78,10 +78,7 @@ def split_dataset(
     images, labels = Path(images), Path(labels)
     problems: list[str] = []
     pairs = _pairs(images, labels, problems)
-    if classes is None:
-        classes = class_names([labels, labels.parent, images, images.parent])
-    if not classes or len(set(classes)) != len(classes):
-        raise InputError(f"classes '{','.join(classes)}': name at least one class, and each only once")
+    classes = _checked(class_names([labels, labels.parent, images, images.parent]) if classes is None else classes)
     found = {name: _class_ids(label, len(classes)) for name, (_, label) in pairs.items()}
     groups = group_names(pairs, group_by)
     splits = split_groups(groups, shares, seed, found if stratify else None)
@@ -111,6 +108,12 @@ def split_dataset(
         groups=len(groups) if group_by else 0,
         problems=sorted(problems),
     )
+
+
+def _checked(classes: Sequence[str]) -> Sequence[str]:
+    if not classes or len(set(classes)) != len(classes):
+        raise InputError(f"classes '{','.join(classes)}': name at least one class, and each only once")
+    return classes
 
 
 class _Texts(dict[str, str]):
