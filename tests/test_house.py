@@ -11,7 +11,8 @@ import frostline
 
 
 @pytest.mark.parametrize(
-    "words", [["--help"], ["train", "--help"], ["compare", "--help"], ["data", "scenes", "--help"]]
+    "words",
+    [["--help"], ["train", "--help"], ["compare", "--help"], ["data", "scenes", "--help"], ["data", "check", "--help"]],
 )
 def test_help_does_not_import_torch(words: list[str]) -> None:
     program = (

@@ -7,15 +7,23 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from frostline.cli.bar import bar, stderr
+from frostline.cli.data_check import check
+from frostline.cli.data_convert import convert, parse_classes, parse_mapping
+from frostline.cli.data_draw import draw
+from frostline.cli.data_split import split
 from frostline.cli.scenes import scenes
+from frostline.cli.tables import boxes_table
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
     from frostline.datasets.kitti import KittiSummary
 
 app = typer.Typer(no_args_is_help=True)
 app.command("scenes")(scenes)
+app.command("convert")(convert)
+app.command("split")(split)
+app.command("check")(check)
+app.command("draw")(draw)
 
 
 @app.callback()
@@ -56,63 +64,29 @@ def kitti(
     Example: frostline data kitti KITTI/training datasets/kitti --ratio 0.8 --seed 42 --map Van=Car
     """
     from rich.console import Console
-    from rich.progress import Progress
 
     from frostline.datasets.kitti import convert_kitti
 
-    errors = Console(stderr=True, highlight=False, emoji=False, soft_wrap=True)
-    with Progress(console=errors, transient=True, disable=not errors.is_terminal) as bar:
-        task = bar.add_task("images", total=None)
+    with bar("images") as progress:
         summary = convert_kitti(
             src,
             out,
             ratio,
             seed,
-            [name.strip() for name in classes.split(",") if name.strip()],
-            mapping=_mapping(mapping),
+            parse_classes(classes) or [],
+            mapping=parse_mapping(mapping),
             link=link,
-            progress=lambda done, total: bar.update(task, completed=done, total=total),
+            progress=progress,
         )
+    errors = stderr()
     console = Console(highlight=False, emoji=False, soft_wrap=True)
-    console.print(_table(summary))
+    console.print(boxes_table(summary.boxes, summary.images))
     console.print(_left_out(summary), markup=False)
     console.print(f"wrote {summary.yaml}", markup=False)
     for problem in summary.problems:
         errors.print(problem, markup=False)
     if summary.problems:
         raise typer.Exit(1)
-
-
-def _mapping(pairs: list[str] | None) -> dict[str, str] | None:
-    from frostline.errors import InputError
-
-    if not pairs:
-        return None
-    words = [word.strip() for pair in pairs for word in pair.split(",") if word.strip()]
-    if words == ["none"]:
-        return {}
-    parts = {word: [part.strip() for part in word.split("=")] for word in words}
-    for word, part in parts.items():
-        if len(part) != 2 or not all(part):
-            raise InputError(f"--map {word}: expected TYPE=CLASS, such as Van=Car")
-    return {kind: name for kind, name in parts.values()}
-
-
-def _table(summary: KittiSummary) -> Table:
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table("boxes", *summary.boxes, "total")
-    for column in table.columns[1:]:
-        column.justify = "right"
-    for name in next(iter(summary.boxes.values())):
-        counts = [boxes[name] for boxes in summary.boxes.values()]
-        table.add_row(Text(name), *map(str, counts), str(sum(counts)))
-    totals = [sum(boxes.values()) for boxes in summary.boxes.values()]
-    table.add_section()
-    table.add_row("all classes", *map(str, totals), str(sum(totals)))
-    table.add_row("images", *map(str, summary.images.values()), str(sum(summary.images.values())))
-    return table
 
 
 def _left_out(summary: KittiSummary) -> str:

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 from frostline.datasets.check import LabelSummary, check_labels
+from frostline.datasets.convert import ConvertSummary, convert_labels
 from frostline.datasets.dataset import Dataset, label_path, load_dataset
 from frostline.datasets.kitti import KittiSummary, convert_kitti
 from frostline.datasets.layout import split_names, write_dataset
+from frostline.datasets.split import SplitSummary, split_dataset
 
 __all__ = [
+    "ConvertSummary",
     "Dataset",
     "KittiSummary",
     "LabelSummary",
+    "SplitSummary",
     "check_labels",
     "convert_kitti",
+    "convert_labels",
     "label_path",
     "load_dataset",
+    "split_dataset",
     "split_names",
     "write_dataset",
 ]

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from frostline.datasets.dataset import Dataset, label_path
+from frostline.datasets.rows import read_rows
 from frostline.errors import InputError
-
-BOX_COLUMNS = 5
-ROUNDING = 1e-6
-"""How far outside [0, 1] a coordinate may lie: the last of the six digits that converters print."""
 
 _STEP = 1000
 
@@ -112,57 +108,7 @@ class _Problems:
 
 def _rows(file: Path, classes: int, problems: _Problems) -> list[int]:
     """Return the class id of every good row; report the others."""
-    try:
-        text = file.read_text(encoding="utf-8-sig")
-    except (FileNotFoundError, NotADirectoryError):
-        return []
-    except UnicodeDecodeError:
-        problems.add(file, 1, "this is not UTF-8 text")
-        return []
-    except OSError as error:
-        raise InputError(f"{file}: cannot be read ({error.strerror}); check what it is and its permissions") from error
-    found: list[int] = []
-    lines = list(_split(text))
-    polygons = any(len(row) > BOX_COLUMNS + 1 for _, row in lines)
-    for number, row in lines:
-        try:
-            values = [float(word) for word in row]
-        except ValueError:
-            problems.add(file, number, f"'{' '.join(row[:BOX_COLUMNS])}' is not numbers only")
-            continue
-        if what := _wrong_shape(len(row), polygons) or _wrong_values(values, classes):
-            problems.add(file, number, what)
-        else:
-            found.append(int(values[0]))
-    return found
-
-
-def _split(text: str) -> Iterator[tuple[int, list[str]]]:
-    for number, line in enumerate(text.splitlines(), start=1):
-        if row := line.split():
-            yield number, row
-
-
-def _wrong_shape(columns: int, polygons: bool) -> str:
-    """Say what is wrong with the number of columns, or nothing."""
-    if polygons and (columns < BOX_COLUMNS + 2 or columns % 2 == 0):
-        mixed = " in a file of polygons" if columns == BOX_COLUMNS else ""
-        return f"{columns} columns{mixed}; a polygon row has a class and three or more x y pairs, a box row 5 columns"
-    if not polygons and columns != BOX_COLUMNS:
-        return f"{columns} columns instead of 5 (class, x centre, y centre, width, height)"
-    return ""
-
-
-def _wrong_values(values: Sequence[float], classes: int) -> str:
-    """Say what is wrong with a class id or a coordinate, or nothing."""
-    number, *coordinates = values
-    if not all(map(math.isfinite, values)):
-        return "a value is not finite"
-    if number != int(number):
-        return f"class {number:g} is not a whole number"
-    if not 0 <= number < classes:
-        return f"class {int(number)} is out of range, the dataset has {classes} (0 to {classes - 1})"
-    if min(coordinates) >= -ROUNDING and max(coordinates) <= 1 + ROUNDING:
-        return ""
-    outside = next(value for value in coordinates if not -ROUNDING <= value <= 1 + ROUNDING)
-    return f"coordinate {outside:g} is outside [0, 1]; coordinates are shares of the image"
+    rows, wrong = read_rows(file, classes)
+    for number, what in wrong:
+        problems.add(file, number, what)
+    return [row.index for row in rows]

@@ -85,6 +85,15 @@ def load_dataset(data: str | Path) -> Dataset:
         raise InputError(f"{data}: {error.filename or 'a path in it'} cannot be read ({error.strerror})") from error
 
 
+def load_names(data: str | Path) -> dict[int, str]:
+    """Read the class names of a data.yaml, without looking at its splits.
+
+    Raises:
+        InputError: as `load_dataset`, for the file and its `names:` or `nc:`.
+    """
+    return _names(Path(data), _read(Path(data)))
+
+
 def _load(file: Path) -> Dataset:
     content = _read(file)
     if "val" not in content and "validation" in content:  # Ultralytics renames it too

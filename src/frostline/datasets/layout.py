@@ -1,9 +1,7 @@
-"""The folder that every converter writes: images and labels in two splits, and a data.yaml without absolute paths."""
+"""The folder that every converter writes: images and labels, in splits or not yet, without absolute paths."""
 
 from __future__ import annotations
 
-import math
-import random
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -11,8 +9,12 @@ from pathlib import Path
 import yaml
 
 from frostline.datasets.dataset import IMAGE_SUFFIXES
+from frostline.datasets.splitting import group_names, split_groups
 from frostline.errors import InputError
 from frostline.files import write_text, written_beside
+
+CLASSES_FILE = "classes.txt"
+"""Class names, one a line, beside images that are in no split yet."""
 
 
 def split_names(names: Sequence[str], ratio: float, seed: int) -> dict[str, list[str]]:
@@ -31,14 +33,7 @@ def split_names(names: Sequence[str], ratio: float, seed: int) -> dict[str, list
     """
     if not 0 < ratio < 1:
         raise InputError(f"ratio {ratio:g} must lie between 0 and 1, such as 0.8 for 80 % to train on")
-    if len(names) < 2:
-        raise InputError(f"{len(names)} usable image(s) cannot be split in two; at least 2 are needed")
-    ordered = sorted(names)
-    draw = random.Random(seed)  # its random() is the one method whose sequence Python promises to keep for a seed
-    keys = {name: draw.random() for name in ordered}
-    shuffled = sorted(ordered, key=keys.__getitem__)
-    count = min(max(math.floor(len(ordered) * ratio + 1e-9), 1), len(ordered) - 1)
-    return {"train": sorted(shuffled[:count]), "val": sorted(shuffled[count:])}
+    return split_groups(group_names(names, None), (ratio, 1 - ratio), seed)
 
 
 def write_dataset(
@@ -60,9 +55,9 @@ def write_dataset(
 
     Args:
         out: the dataset folder; made if missing.
-        splits: split to image stems.
-        images: stem to image file.
-        labels: stem to the text of its label file.
+        splits: split to image names. A name is a stem, or a path of folders and a stem joined by `/`.
+        images: name to image file.
+        labels: name to the text of its label file.
         classes: class names in the order of their ids.
         note: a comment of one line for the data.yaml.
         extra: name to text of further files beside the data.yaml.
@@ -75,40 +70,89 @@ def write_dataset(
     Raises:
         InputError: `out` holds another dataset or cannot be written.
     """
+    content = {**{split: f"images/{split}" for split in splits}, "names": dict(enumerate(classes))}
+    body = yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
+    last = {**(extra or {}), "data.yaml": f"# {note} Paths are relative to this file.\n{body}"}
+    _write(out, splits, images, labels, last, link, progress)
+    return out / "data.yaml"
+
+
+def write_unsplit(
+    out: Path,
+    images: Mapping[str, Path],
+    labels: Mapping[str, str],
+    classes: Sequence[str],
+    *,
+    extra: Mapping[str, str] | None = None,
+    link: bool = False,
+    progress: Callable[[int, int], None] | None = None,
+) -> Path:
+    """Write `out/images`, `out/labels`, `extra` files and, last, `out/classes.txt`: all that a split needs.
+
+    There is no data.yaml, as one that names the same images to train and to validate would be believed.
+
+    Args:
+        out: the folder; made if missing.
+        images: name to image file; a name is as in `write_dataset`.
+        labels: name to the text of its label file.
+        classes: class names in the order of their ids, one a line of classes.txt.
+        extra: name to text of further files.
+        link: make symbolic links to the images instead of copies.
+        progress: called with (images written, images in all).
+
+    Returns:
+        The path of the classes.txt.
+
+    Raises:
+        InputError: `out` holds other images or labels, or cannot be written.
+    """
+    last = {**(extra or {}), CLASSES_FILE: "".join(f"{name}\n" for name in classes)}
+    _write(out, {"": list(images)}, images, labels, last, link, progress)
+    return out / CLASSES_FILE
+
+
+def _write(
+    out: Path,
+    splits: Mapping[str, Sequence[str]],
+    images: Mapping[str, Path],
+    labels: Mapping[str, str],
+    texts: Mapping[str, str],
+    link: bool,
+    progress: Callable[[int, int], None] | None,
+) -> None:
     try:
         _refuse_another_dataset(out, splits, images)
         done, total = 0, sum(map(len, splits.values()))
-        for split, stems in splits.items():
-            for stem in stems:
-                _place(images[stem], out / "images" / split / images[stem].name, link)
-                with written_beside(out / "labels" / split / f"{stem}.txt") as beside:
-                    beside.write_text(labels[stem], encoding="utf-8")
+        for split, names in splits.items():
+            for name in names:
+                _place(images[name], out / "images" / split / f"{name}{images[name].suffix}", link)
+                with written_beside(out / "labels" / split / f"{name}.txt") as beside:
+                    beside.write_text(labels[name], encoding="utf-8")
                 done += 1
                 if progress:
                     progress(done, total)
-        for name, text in (extra or {}).items():
+        for name, text in texts.items():
             write_text(out / name, text)
-        content = {**{split: f"images/{split}" for split in splits}, "names": dict(enumerate(classes))}
-        body = yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
-        write_text(out / "data.yaml", f"# {note} Paths are relative to this file.\n{body}")
     except OSError as error:
         # A full disk, a read-only folder.
         reason = error.strerror or error
         raise InputError(f"{out}: cannot be written ({reason}); make room or choose another folder") from error
-    return out / "data.yaml"
 
 
 def _refuse_another_dataset(out: Path, splits: Mapping[str, Sequence[str]], images: Mapping[str, Path]) -> None:
-    for split, stems in splits.items():
-        planned = {images[stem].name for stem in stems} | {f"{stem}.txt" for stem in stems}
-        for folder in (out / "images" / split, out / "labels" / split):
-            for path in sorted(folder.iterdir()) if folder.is_dir() else []:
-                data = path.suffix.lower() in IMAGE_SUFFIXES or path.suffix == ".txt"
-                if data and not path.name.startswith(".") and path.name not in planned:
-                    raise InputError(f"{path}: is not part of this split; choose an empty folder or remove {out}")
+    keys = [(Path(split, name), images[name].suffix) for split, names in splits.items() for name in names]
+    planned = {Path("images", f"{key}{suffix}") for key, suffix in keys}
+    planned |= {Path("labels", f"{key}.txt") for key, _ in keys}
+    for folder in (out / "images", out / "labels"):
+        for path in sorted(folder.rglob("*")):
+            data = path.suffix.lower() in IMAGE_SUFFIXES or path.suffix == ".txt"
+            if data and not path.name.startswith(".") and path.relative_to(out) not in planned:
+                raise InputError(f"{path}: is not part of this split; choose an empty folder or remove {out}")
 
 
 def _place(source: Path, place: Path, link: bool) -> None:
+    if place.exists() and not place.is_symlink() and place.samefile(source):
+        return  # reading and writing the same folder
     if not link:
         with written_beside(place) as beside:
             shutil.copyfile(source, beside)
