@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from frostline.cli import chroma, data, study
+from frostline.cli import chroma, data, raw, study
 from frostline.cli.ablate import ablate
 from frostline.cli.compare import EPILOG, ManyMetricsCommand, compare
 from frostline.cli.demo import demo
@@ -36,6 +36,7 @@ app.add_typer(study.app, name="study")
 app.command("compare", cls=ManyMetricsCommand, epilog=EPILOG)(compare)
 data.app.command("scenes")(scenes)
 app.add_typer(data.app, name="data")
+app.add_typer(raw.app, name="raw")
 app.add_typer(chroma.app, name="chroma")
 
 

@@ -31,7 +31,7 @@ def find_images(root: Path) -> list[Path]:
     """
     if not root.is_dir():
         raise InputError(f"{root}: no such folder")
-    found = [path for path in _files_below(root) if path.suffix.lower() in IMAGE_SUFFIXES]
+    found = [path for path in files_below(root) if path.suffix.lower() in IMAGE_SUFFIXES]
     in_dataset = [path for path in found if "images" in path.parts[:-1]]
     images = in_dataset or found
     if not images:
@@ -126,7 +126,8 @@ def _renamed(source: Path, folder: PurePosixPath, line: str, renamed: dict[str, 
     return "./" + Path(os.path.relpath(new, folder)).as_posix()
 
 
-def _files_below(root: Path) -> list[Path]:
+def files_below(root: Path) -> list[Path]:
+    """List the files of a folder at any depth, relative to it; hidden files and folders are passed over."""
     found = []
     for folder, folders, names in os.walk(root):
         folders[:] = [name for name in folders if not name.startswith(".")]
