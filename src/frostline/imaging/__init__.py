@@ -4,8 +4,18 @@ from __future__ import annotations
 
 from frostline.imaging.batch import BatchSummary
 from frostline.imaging.bayer import PRESETS, BayerGeometry, demosaic, preset, read_bayer
-from frostline.imaging.chroma import ANCHOR, LOG_SPAN, chroma_image, encode_log, log_chromaticity, log_rgb, project
-from frostline.imaging.convert import ConversionSummary, Failure, convert_folder
+from frostline.imaging.chroma import (
+    ANCHOR,
+    LOG_SPAN,
+    chroma_and_saturated,
+    chroma_image,
+    chroma_reference,
+    encode_log,
+    log_chromaticity,
+    log_rgb,
+    project,
+)
+from frostline.imaging.convert import ConversionSummary, convert_folder
 from frostline.imaging.develop import Developed, RawOptions, develop
 from frostline.imaging.io import (
     COMPRESSIONS,
@@ -18,6 +28,7 @@ from frostline.imaging.io import (
     write_tiff16,
 )
 from frostline.imaging.isd import IsdTable, parse_isd, unit_isd
+from frostline.imaging.plan import Failure
 from frostline.imaging.rawfolder import convert_raw
 from frostline.imaging.srgb import FULL_SCALE, linear_to_srgb, srgb_to_linear
 
@@ -35,7 +46,9 @@ __all__ = [
     "Failure",
     "IsdTable",
     "RawOptions",
+    "chroma_and_saturated",
     "chroma_image",
+    "chroma_reference",
     "convert_folder",
     "convert_raw",
     "demosaic",

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -18,10 +17,10 @@ ByteOrder = Literal["little", "big", "mipi"]
 
 # OpenCV names a pattern by the 2 x 2 pixels that start at the second row and column.
 _OPENCV = {
-    "RGGB": cv2.COLOR_BayerBG2RGB,
-    "BGGR": cv2.COLOR_BayerRG2RGB,
-    "GRBG": cv2.COLOR_BayerGB2RGB,
-    "GBRG": cv2.COLOR_BayerGR2RGB,
+    "RGGB": "COLOR_BayerBG2RGB",
+    "BGGR": "COLOR_BayerRG2RGB",
+    "GRBG": "COLOR_BayerGB2RGB",
+    "GBRG": "COLOR_BayerGR2RGB",
 }
 
 
@@ -128,7 +127,9 @@ def demosaic(mosaic: NDArray[np.uint32], pattern: Pattern, bits: int) -> NDArray
     Returns:
         (H, W, 3) float32 red, green, blue in the same units, to a quarter of a unit.
     """
-    code = _OPENCV[pattern]
+    import cv2
+
+    code = getattr(cv2, _OPENCV[pattern])
     low = cv2.cvtColor(((mosaic & 0xFFF) * 4).astype(np.uint16), code).astype(np.float32)
     if bits > 12:
         high = cv2.cvtColor(((mosaic >> 12) * 4).astype(np.uint16), code).astype(np.float32)

@@ -6,7 +6,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -116,6 +115,8 @@ def develop(path: Path, options: RawOptions) -> Developed:
         linear *= np.float32(FULL_SCALE / white)
     np.clip(linear, 0, FULL_SCALE, out=linear)
     if options.resize is not None and options.resize != (linear.shape[1], linear.shape[0]):
+        import cv2
+
         larger = options.resize[0] > linear.shape[1] or options.resize[1] > linear.shape[0]
         linear = cv2.resize(linear, options.resize, interpolation=cv2.INTER_LINEAR if larger else cv2.INTER_AREA)
     image = np.rint(linear).astype(np.uint16)

@@ -10,12 +10,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
-import cv2
 import imagecodecs
 import numpy as np
 import tifffile
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
 
 from frostline.errors import InputError
 from frostline.files import written_beside
@@ -186,6 +184,8 @@ def write_png8(path: Path, image: NDArray[np.uint8]) -> None:
     """
     if image.dtype != np.uint8 or not (image.ndim == 2 or (image.ndim == 3 and image.shape[2] == 3)):
         raise InputError(f"{path}: an 8-bit PNG needs (H, W, 3) or (H, W) uint8, not {image.shape} {image.dtype}")
+    import cv2  # here, so that workers that write TIFFs do without its 40 MB
+
     stored = image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
     done, data = cv2.imencode(".png", stored)
     if not done:
@@ -210,6 +210,8 @@ def _read_png(path: Path) -> NDArray[Any]:
 
 
 def _read_jpeg(path: Path) -> NDArray[Any]:
+    from PIL import Image, ImageOps
+
     # Pillow, as libjpeg-turbo and some OpenCV versions fill a truncated file with grey and say nothing.
     with Image.open(io.BytesIO(path.read_bytes()), formats=("JPEG",)) as image:
         return np.asarray(ImageOps.exif_transpose(image))
