@@ -20,6 +20,7 @@ from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import numpy as np
+import psutil
 
 from frostline.imaging import chroma_and_saturated, chroma_reference, read_linear, write_tiff16
 
@@ -27,21 +28,23 @@ ISD = (0.68, 0.58, 0.45)
 SIDES = {"frostline": chroma_and_saturated, "numpy": chroma_reference}
 
 
-def convert(side: str, source: Path, target: Path, encode: str) -> int:
-    """Convert one image; return the worker's largest resident size so far, in KiB."""
+def convert(side: str, source: Path, target: Path, encode: str) -> tuple[float, float]:
+    """Convert one image; return the worker's largest resident size so far and what of its memory is its own, in MB."""
     image, _ = SIDES[side](read_linear(source), ISD, encode=encode)
     write_tiff16(target, image, {"source": source.name})
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    resident = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024  # libraries that all workers share included
+    return resident / 1e6, psutil.Process().memory_full_info().uss / 1e6
 
 
 def images_per_second(
     pool: ProcessPoolExecutor, side: str, sources: list[Path], out: Path, encode: str
-) -> tuple[float, float]:
-    """Return images a second and the largest worker in MB."""
+) -> tuple[float, tuple[float, float]]:
+    """Return images a second and the largest worker: resident and own MB."""
     begun = time.perf_counter()
     jobs = [pool.submit(convert, side, source, out / source.name, encode) for source in sources]
-    largest = max(job.result() for job in jobs)
-    return len(sources) / (time.perf_counter() - begun), largest * 1024 / 1e6
+    sizes = [job.result() for job in jobs]
+    largest = (max(size for size, _ in sizes), max(own for _, own in sizes))
+    return len(sources) / (time.perf_counter() - begun), largest
 
 
 def pools(workers: int, start: Callable[[str, ProcessPoolExecutor], None]) -> dict[str, ProcessPoolExecutor]:
@@ -74,7 +77,7 @@ def main() -> None:
 
         running = pools(args.workers, warm)
         speeds: dict[str, list[float]] = {side: [] for side in SIDES}
-        memory = dict.fromkeys(SIDES, 0.0)
+        memory = dict.fromkeys(SIDES, (0.0, 0.0))
         for _ in range(args.rounds):
             for side, pool in running.items():
                 speed, memory[side] = images_per_second(pool, side, sources, out, args.encode)
@@ -86,7 +89,8 @@ def main() -> None:
     print(f"{args.size}, {args.encode}, {args.workers} workers, {args.images} images, {args.rounds} rounds")
     for side in SIDES:
         each = ", ".join(f"{value:.1f}" for value in speeds[side])
-        print(f"{side:10} {medians[side]:6.1f} images/s  ({each})  {memory[side]:4.0f} MB a worker")
+        size = "{:.0f} MB a worker, {:.0f} its own".format(*memory[side])
+        print(f"{side:10} {medians[side]:6.1f} images/s  ({each})  {size}")
     print(f"ratio {ratio:.1f}")
     print(json.dumps({"images_per_second": medians, "ratio": ratio, "memory_mb": memory, "rounds": speeds}))
 

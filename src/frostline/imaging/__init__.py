@@ -20,6 +20,7 @@ from frostline.imaging.develop import Developed, RawOptions, develop
 from frostline.imaging.io import (
     COMPRESSIONS,
     IMAGE_SUFFIXES,
+    read_grey,
     read_linear,
     read_rgb,
     tiff_metadata,
@@ -28,6 +29,7 @@ from frostline.imaging.io import (
     write_tiff16,
 )
 from frostline.imaging.isd import IsdTable, parse_isd, unit_isd
+from frostline.imaging.measuring import Contrast, MeasureSummary, measure_folder, summary_json
 from frostline.imaging.plan import Failure
 from frostline.imaging.rawfolder import convert_raw
 from frostline.imaging.srgb import FULL_SCALE, linear_to_srgb, srgb_to_linear
@@ -41,10 +43,12 @@ __all__ = [
     "PRESETS",
     "BatchSummary",
     "BayerGeometry",
+    "Contrast",
     "ConversionSummary",
     "Developed",
     "Failure",
     "IsdTable",
+    "MeasureSummary",
     "RawOptions",
     "chroma_and_saturated",
     "chroma_image",
@@ -57,13 +61,16 @@ __all__ = [
     "linear_to_srgb",
     "log_chromaticity",
     "log_rgb",
+    "measure_folder",
     "parse_isd",
     "preset",
     "project",
     "read_bayer",
+    "read_grey",
     "read_linear",
     "read_rgb",
     "srgb_to_linear",
+    "summary_json",
     "tiff_metadata",
     "unit_isd",
     "write_png8",

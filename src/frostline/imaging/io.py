@@ -84,6 +84,11 @@ def read_rgb(path: Path) -> NDArray[Any]:
     Raises:
         InputError: as `read_linear`.
     """
+    return _three_channels(path, _stored(path))
+
+
+def _stored(path: Path) -> NDArray[Any]:
+    """Read whatever pixels a file holds, or say in one line why not."""
     readers = {".tif": _read_tiff, ".tiff": _read_tiff, ".png": _read_png, ".jpg": _read_jpeg, ".jpeg": _read_jpeg}
     reader = readers.get(path.suffix.lower())
     if reader is None:
@@ -93,7 +98,7 @@ def read_rgb(path: Path) -> NDArray[Any]:
     if not path.stat().st_size:
         raise InputError(f"{path}: the file is empty")
     try:
-        pixels = reader(path)
+        return reader(path)
     except InputError:
         raise
     except MemoryError:
@@ -101,7 +106,21 @@ def read_rgb(path: Path) -> NDArray[Any]:
     except Exception as error:  # the codecs raise a type of their own each
         reason = " ".join(str(error).split()) or type(error).__name__
         raise InputError(f"{path}: cannot be read, truncated or corrupt ({reason})") from None
-    return _three_channels(path, pixels)
+
+
+def read_grey(path: Path) -> NDArray[np.uint8]:
+    """Read an 8-bit grey PNG or TIFF, such as a mask.
+
+    Returns:
+        (H, W) uint8.
+
+    Raises:
+        InputError: if the file is missing, unreadable, not 8-bit or not of one channel.
+    """
+    pixels = _stored(path)
+    if pixels.ndim != 2 or pixels.dtype != np.uint8:
+        raise InputError(f"{path}: a mask of shape {pixels.shape} {pixels.dtype}; expected one channel of 8 bits")
+    return pixels
 
 
 def write_tiff16(path: Path, image: NDArray[np.uint16], metadata: Mapping[str, Any] | None = None) -> None:
