@@ -32,6 +32,8 @@ from frostline.imaging.isd import IsdTable, parse_isd, unit_isd
 from frostline.imaging.measuring import Contrast, MeasureSummary, measure_folder, summary_json
 from frostline.imaging.plan import Failure
 from frostline.imaging.rawfolder import convert_raw
+from frostline.imaging.shadowfolder import cast_folder
+from frostline.imaging.shadows import cast_shadow, shadow_mask, shadow_ratio
 from frostline.imaging.srgb import FULL_SCALE, linear_to_srgb, srgb_to_linear
 
 __all__ = [
@@ -50,6 +52,8 @@ __all__ = [
     "IsdTable",
     "MeasureSummary",
     "RawOptions",
+    "cast_folder",
+    "cast_shadow",
     "chroma_and_saturated",
     "chroma_image",
     "chroma_reference",
@@ -69,6 +73,8 @@ __all__ = [
     "read_grey",
     "read_linear",
     "read_rgb",
+    "shadow_mask",
+    "shadow_ratio",
     "srgb_to_linear",
     "summary_json",
     "tiff_metadata",
