@@ -131,6 +131,10 @@ def test_a_folder_is_converted_says_how_and_is_resumed(tmp_path: Path):
     write_raw(src / "day ö" / "a.raw", mosaic(9))
     assert convert_raw(src, out, options, "zstd").done == 1
     assert convert_raw(src, out, options).done == 2  # other parameters
+    (src / "b.dng").unlink()
+    (src / "b.raw").unlink()
+    convert_raw(src, out, options)
+    assert not (out / "b.tiff").exists() and made.exists()
 
 
 def test_folders_that_cannot_be_right_are_refused(tmp_path: Path):

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from frostline.errors import InputError
@@ -67,7 +67,7 @@ def run_batch(
         dst: the folder of the outputs.
         record: the record's file name in it.
         parameters: what all jobs share, as JSON holds it; when it changes, everything is done again.
-        jobs: with distinct names.
+        jobs: with distinct names. Files of the record that no job makes any more are removed.
         function: at the top level of a module; writes the output, whole or not at all, and returns what the record
             shall say of it.
         workers: processes; None for one a core.
@@ -79,7 +79,8 @@ def run_batch(
     Raises:
         InputError: if `dst` holds other files and no record, or cannot be written.
     """
-    before = _load(dst, record, parameters)
+    known, same = _load(dst, record, parameters)
+    before = known if same else {}
     states = {job.name: _state(job) for job in jobs}
     entries = {
         job.name: before[job.name]
@@ -88,6 +89,7 @@ def run_batch(
     }
     waiting = [job for job in jobs if job.name not in entries]
     skipped = len(entries)
+    _remove_gone(dst, known.keys() - {job.name for job in jobs})
     save = _saver(dst, record, parameters, entries)
     save()
     failed: list[tuple[str, str]] = []
@@ -118,20 +120,29 @@ def reason(path: Path, error: Exception) -> str:
     return " ".join(str(error).split()) or type(error).__name__
 
 
-def _load(dst: Path, record: str, parameters: dict[str, Any]) -> dict[str, dict[str, Any]]:
+def _remove_gone(dst: Path, names: Iterable[str]) -> None:
+    """Take away files that we wrote and whose source is gone, so that nothing trains on them."""
+    for name in names:
+        path = PurePosixPath(name)
+        if ".." not in path.parts and not path.is_absolute():
+            (dst / name).unlink(missing_ok=True)
+
+
+def _load(dst: Path, record: str, parameters: dict[str, Any]) -> tuple[dict[str, dict[str, Any]], bool]:
+    """Return the entries of the record, and whether they were made with the same parameters."""
     file = dst / record
     if not file.is_file():
         if dst.exists() and not dst.is_dir():
             raise InputError(f"{dst}: is a file; expected a folder")
         if holds_files(dst):
             raise InputError(f"{dst}: is not empty and has no {record}; choose a new folder")
-        return {}
+        return {}, True
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
         images, known = dict(content["images"]), (content["version"], content["parameters"])
     except (OSError, ValueError, KeyError, TypeError):
         raise InputError(f"{file}: not a record of Frostline; remove it or choose a new folder") from None
-    return images if known == (VERSION, json.loads(json.dumps(parameters))) else {}
+    return images, known == (VERSION, json.loads(json.dumps(parameters)))
 
 
 def _saver(
