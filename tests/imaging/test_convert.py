@@ -13,7 +13,16 @@ from typer.testing import CliRunner
 
 from frostline.cli import app
 from frostline.errors import InputError
-from frostline.imaging import IsdTable, chroma_image, convert_folder, read_linear, write_png8, write_tiff16
+from frostline.imaging import (
+    IsdTable,
+    chroma_image,
+    convert_folder,
+    read_linear,
+    write_png8,
+    write_tiff,
+    write_tiff16,
+)
+from frostline.imaging.folders import find_images
 from frostline.imaging.io import read_rgb
 
 ISD = (0.68, 0.58, 0.45)
@@ -223,3 +232,64 @@ def test_parameters_that_cannot_be_right_are_refused(dataset: Path, tmp_path: Pa
     with pytest.raises(InputError, match="above zero"):
         convert_folder(dataset, tmp_path / "out", (1, 0, 1))
     assert not (tmp_path / "out").exists()
+
+
+def test_a_suffix_renames_images_and_labels_together(dataset: Path, tmp_path: Path):
+    convert_folder(dataset, tmp_path / "out", ISD, suffix="_lc")
+    assert files(tmp_path / "out")[2:4] == ["images/train/0 ö_lc.tiff", "images/train/1 ö_lc.tiff"]
+    assert (tmp_path / "out/labels/val/2 ö_lc.txt").read_text() == "2 0.5 0.5 0.1 0.1\n"
+    with pytest.raises(InputError, match="part of a file name"):
+        convert_folder(dataset, tmp_path / "other", ISD, suffix="a/b")
+
+
+def test_previews_are_eight_bit_log_forms_that_no_dataset_takes_for_images(dataset: Path, tmp_path: Path):
+    out = tmp_path / "out"
+    convert_folder(dataset, out, ISD)
+    assert convert_folder(dataset, out, ISD, previews=True).converted == 3
+    assert convert_folder(dataset, out, ISD, previews=True).skipped == 3
+    made = read_rgb(out / "previews/train/0 ö.png")
+    assert np.array_equal(made, chroma_image(image(0), ISD, encode="log", bits=8))
+    assert [path.as_posix() for path in find_images(out)] == [n for n in files(out) if n.startswith("images/")]
+    flat = tmp_path / "flat"
+    write_tiff16(flat / "a.tiff", image(0))
+    convert_folder(flat, tmp_path / "flat-out", ISD, previews=True)
+    assert [path.as_posix() for path in find_images(tmp_path / "flat-out")] == ["a.tiff"]
+    (flat / "a.tiff").rename(flat / "b.tiff")
+    convert_folder(flat, tmp_path / "flat-out", ISD, previews=True)
+    assert [name for name in files(tmp_path / "flat-out")] == ["b.tiff", "chroma.json", "previews/b.png"]
+
+
+def test_saturated_pixels_are_counted_in_the_manifest_and_masked_where_asked(tmp_path: Path):
+    pixels = np.full((4, 5, 3), 5000, np.uint16)
+    pixels[1, 2, 0] = 65535
+    write_tiff16(tmp_path / "in/a.tiff", pixels)
+    summary = convert_folder(tmp_path / "in", tmp_path / "out", ISD)
+    assert summary.saturated == 1
+    assert json.loads((tmp_path / "out/chroma.json").read_text())["images"]["a.tiff"]["saturated"] == 1
+    assert read_linear(tmp_path / "out/a.tiff").all()
+    assert convert_folder(tmp_path / "in", tmp_path / "out", ISD, mask_saturated=True).converted == 1
+    assert np.argwhere(~read_linear(tmp_path / "out/a.tiff").any(axis=2)).tolist() == [[1, 2]]
+
+
+def test_a_conversion_can_begin_at_a_name(dataset: Path, tmp_path: Path):
+    out = tmp_path / "out"
+    for name in ("1 ö", "1 ö.tiff", "images/train/1 ö.tiff"):
+        summary = convert_folder(dataset, out, ISD, start=name)
+        assert summary.converted + summary.skipped == 2
+        assert not (out / "images/train/0 ö.tiff").exists()
+    summary = convert_folder(dataset, out, ISD)
+    assert (summary.converted, summary.skipped) == (1, 2)
+    assert convert_folder(dataset, out, ISD, start="2 ö").removed == 0
+    assert (out / "images/train/0 ö.tiff").exists()
+    with pytest.raises(InputError, match=r"did you mean '2 ö\.tiff'"):
+        convert_folder(dataset, out, ISD, start="2 o.tif")
+    with pytest.raises(InputError, match="parameters differ"):
+        convert_folder(dataset, out, ISD, anchor=9, start="2 ö")
+
+
+def test_float_images_keep_what_sixteen_bits_would_round_away(tmp_path: Path):
+    pixels = np.random.default_rng(0).uniform(1, 9, (6, 7, 3)).astype(np.float32)
+    pixels[0, 0] = 30000
+    write_tiff(tmp_path / "in/a.tiff", pixels)
+    convert_folder(tmp_path / "in", tmp_path / "out", ISD)
+    assert np.array_equal(read_linear(tmp_path / "out/a.tiff"), chroma_image(pixels, ISD))

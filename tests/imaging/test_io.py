@@ -11,7 +11,7 @@ import tifffile
 from PIL import Image
 
 from frostline.errors import InputError
-from frostline.imaging import read_linear, srgb_to_linear, write_png8, write_tiff16
+from frostline.imaging import read_linear, srgb_to_linear, tiff_metadata, write_png8, write_tiff, write_tiff16
 from frostline.imaging.io import read_rgb
 
 RGB16 = np.random.default_rng(0).integers(0, 65536, (20, 30, 3)).astype(np.uint16)
@@ -120,9 +120,54 @@ def test_an_image_that_is_not_rgb_is_one_clear_line(tmp_path: Path, name: str, c
     assert str(told.value).startswith(str(tmp_path / name))
 
 
-def test_float_tiff_and_missing_files_are_refused(tmp_path: Path):
-    tifffile.imwrite(tmp_path / "a.tiff", RGB16.astype(np.float32), photometric="rgb")
-    with pytest.raises(InputError, match="type float32"):
-        read_linear(tmp_path / "a.tiff")
+def test_a_missing_file_is_one_clear_line(tmp_path: Path):
     with pytest.raises(InputError, match="no such file"):
         read_linear(tmp_path / "b.tiff")
+
+
+@pytest.mark.parametrize("compression", ["none", "lzw", "deflate", "zstd"])
+@pytest.mark.parametrize("tile_px", [None, 16])
+@pytest.mark.parametrize("kind", [np.uint8, np.uint16, np.float32])
+def test_every_form_of_tiff_that_is_written_is_read_back_unchanged(tmp_path: Path, compression, tile_px, kind):
+    image = RGB8 if kind == np.uint8 else RGB16.astype(kind) + kind(0.25) * (kind == np.float32)
+    image = np.minimum(image, 65535) if kind == np.float32 else image
+    write_tiff(tmp_path / "a.tiff", image, {"k": 1}, compression, tile_px)
+    assert np.array_equal(read_rgb(tmp_path / "a.tiff"), image)
+    assert tiff_metadata(tmp_path / "a.tiff") == {"k": 1}
+    page = tifffile.TiffFile(tmp_path / "a.tiff").pages[0]
+    assert page.is_tiled is (tile_px is not None)
+    assert (page.compression == 1) is (compression == "none")
+
+
+def test_float_tiffs_are_shares_of_full_scale_or_code_values(tmp_path: Path):
+    shares = (RGB16 / 65535).astype(np.float32)
+    for name, stored in (("shares", shares), ("codes", RGB16.astype(np.float32))):
+        write_tiff(tmp_path / f"{name}.tiff", stored)
+        assert read_rgb(tmp_path / f"{name}.tiff").dtype == np.float32
+        assert np.array_equal(read_linear(tmp_path / f"{name}.tiff"), RGB16)
+        as_srgb = read_linear(tmp_path / f"{name}.tiff", "srgb").astype(int)
+        assert np.abs(as_srgb - srgb_to_linear(RGB16)).max() <= 1
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [(np.nan, "2 of 1800 float values are NaN or infinite"), (-0.5, "2 of 1800 float values are negative"),
+     (np.inf, "NaN or infinite"), (1.3, "values up to 1.3; expected shares"), (70000.0, "values up to 70000")],
+)  # fmt: skip
+def test_float_pixels_that_cannot_be_right_are_counted_in_one_line(tmp_path: Path, value: float, said: str):
+    image = np.full(RGB16.shape, 0.5, np.float32)
+    image[3, 4, :2] = value
+    write_tiff(tmp_path / "a.tiff", image)
+    with pytest.raises(InputError, match=said) as told:
+        read_linear(tmp_path / "a.tiff")
+    assert str(told.value).startswith(str(tmp_path / "a.tiff"))
+
+
+def test_a_tiff_that_cannot_be_written_is_refused(tmp_path: Path):
+    for wrong in ({"compression": "jpeg"}, {"tile_px": 20}):
+        with pytest.raises(InputError):
+            write_tiff(tmp_path / "a.tiff", RGB16, **wrong)
+    with pytest.raises(InputError, match="needs"):
+        write_tiff(tmp_path / "a.tiff", RGB16.astype(np.float64))
+    (tmp_path / "note.tiff").write_text("no image")
+    assert tiff_metadata(tmp_path / "note.tiff") == {}

@@ -10,8 +10,9 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from frostline.cli import chroma, data, study
+from frostline.cli import chroma, data, raw, shadows, study
 from frostline.cli.ablate import ablate
+from frostline.cli.chroma_look import measure, view
 from frostline.cli.compare import EPILOG, ManyMetricsCommand, compare
 from frostline.cli.demo import demo
 from frostline.cli.layers import layers
@@ -36,6 +37,10 @@ app.add_typer(study.app, name="study")
 app.command("compare", cls=ManyMetricsCommand, epilog=EPILOG)(compare)
 data.app.command("scenes")(scenes)
 app.add_typer(data.app, name="data")
+chroma.app.command("measure")(measure)
+chroma.app.command("view")(view)
+app.add_typer(raw.app, name="raw")
+app.add_typer(shadows.app, name="shadows")
 app.add_typer(chroma.app, name="chroma")
 
 

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from frostline.cli.batch import end, progress_bar
+
 if TYPE_CHECKING:
     from frostline.imaging import ConversionSummary
 
@@ -67,6 +69,12 @@ def convert(
     transfer: Annotated[
         TransferOption, typer.Option(help="What the values are; auto: 8 bits sRGB, 16 bits linear.")
     ] = TransferOption.AUTO,
+    mask_saturated: Annotated[bool, typer.Option("--mask-saturated", help="Pixels at full scale become 0.")] = False,
+    suffix: Annotated[str, typer.Option(help="Between name and ending; labels get it too.")] = "",
+    previews: Annotated[bool, typer.Option("--previews", help="Also 8-bit PNGs, below previews/.")] = False,
+    start: Annotated[
+        str | None, typer.Option("--from", help="Image to begin with; those before stay as they are.", metavar="NAME")
+    ] = None,
     workers: Annotated[int | None, typer.Option(help="Processes; without it one a core.", min=1)] = None,
 ) -> None:
     """Convert a folder of images, or a dataset, to log-chromaticity.
@@ -76,15 +84,9 @@ def convert(
 
     Example: frostline chroma convert photos photos-chroma --isd 0.68,0.58,0.45 --encode log
     """
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
     from frostline.imaging import convert_folder, parse_isd
 
-    errors = Console(stderr=True, highlight=False, emoji=False, soft_wrap=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=errors, transient=True, disable=not errors.is_terminal) as bar:
-        task = bar.add_task("images", total=None)
+    with progress_bar("images") as progress:
         summary = convert_folder(
             src,
             dst,
@@ -93,16 +95,14 @@ def convert(
             encode.value,
             bits=int(bits.value),
             workers=workers,
-            progress=lambda done, total: bar.update(task, completed=done, total=total),
+            progress=progress,
             transfer=transfer.value,
+            mask_saturated=mask_saturated,
+            suffix=suffix,
+            previews=previews,
+            start=start,
         )
-    console = Console(highlight=False, emoji=False, soft_wrap=True)
-    console.print(_told(summary), markup=False)
-    console.print(f"wrote {dst}", markup=False)
-    for failure in summary.failed:
-        errors.print(f"{failure.image}: {failure.reason}", markup=False)
-    if summary.failed:
-        raise typer.Exit(1)
+    end(f"{_told(summary)}\nwrote {dst}", [(failure.image, failure.reason) for failure in summary.failed])
 
 
 def _told(summary: ConversionSummary) -> str:
@@ -113,6 +113,8 @@ def _told(summary: ConversionSummary) -> str:
     ]
     if summary.linearised:
         parts.append(f"linearised from sRGB {summary.linearised}")
+    if summary.saturated:
+        parts.append(f"with saturated pixels {summary.saturated}")
     if summary.removed:
         parts.append(f"removed {summary.removed} (source gone or failed)")
     return ", ".join([*parts, f"labels {summary.labels}"])

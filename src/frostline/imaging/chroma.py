@@ -64,11 +64,7 @@ def project(log_rgb: NDArray[np.float32], isd: ArrayLike, anchor: float = ANCHOR
     Raises:
         InputError: as `unit_isd`, or if a map does not have the image's size, or the anchor is not finite.
     """
-    direction = unit_isd(isd)
-    if direction.ndim > 1 and direction.shape != log_rgb.shape:
-        raise InputError(f"the ISD map is {_size(direction)} but the image is {_size(log_rgb)}; they must agree")
-    if not np.isfinite(anchor):
-        raise InputError(f"the anchor must be a finite number, not {anchor}")
+    direction = _direction(isd, log_rgb, anchor)
     centred = log_rgb.astype(np.float32) - np.float32(anchor)
     along = np.einsum("...c,...c->...", centred, np.broadcast_to(direction, centred.shape))
     centred -= along[..., np.newaxis] * direction
@@ -94,8 +90,8 @@ def log_chromaticity(linear: NDArray[Any], isd: ArrayLike, anchor: float = ANCHO
     Raises:
         InputError: as `log_rgb` and `project`.
     """
-    values = np.exp(project(log_rgb(linear), isd, anchor))
-    return _whole(values, linear == 0, FULL_SCALE)
+    image: NDArray[np.uint16] = chroma_image(linear, isd, anchor)
+    return image
 
 
 def encode_log(
@@ -126,7 +122,12 @@ def encode_log(
 
 
 def chroma_image(
-    linear: NDArray[Any], isd: ArrayLike, anchor: float = ANCHOR, encode: Encoding = "linear", bits: int = 16
+    linear: NDArray[Any],
+    isd: ArrayLike,
+    anchor: float = ANCHOR,
+    encode: Encoding = "linear",
+    bits: int = 16,
+    mask_saturated: bool = False,
 ) -> NDArray[Any]:
     """Turn linear RGB into a log-chromaticity image in one of its stored forms.
 
@@ -136,6 +137,7 @@ def chroma_image(
         anchor: the plane's point on the grey diagonal, in natural-log units.
         encode: `linear` for the exponentiated form, `log` for `encode_log`.
         bits: 16 or 8. Eight bits of the linear form are the high byte, rounded.
+        mask_saturated: whether pixels with a channel at full scale become 0: their chromaticity is not known.
 
     Returns:
         uint16 or uint8 of the same shape.
@@ -143,13 +145,68 @@ def chroma_image(
     Raises:
         InputError: as `log_rgb`, `project` and `encode_log`, or for an unknown encoding.
     """
-    _check_bits(bits)
+    return chroma_and_saturated(linear, isd, anchor, encode, bits, mask_saturated)[0]
+
+
+def chroma_and_saturated(
+    linear: NDArray[Any],
+    isd: ArrayLike,
+    anchor: float = ANCHOR,
+    encode: Encoding = "linear",
+    bits: int = 16,
+    mask_saturated: bool = False,
+) -> tuple[NDArray[Any], int]:
+    """Do as `chroma_image`, and also count the pixels with a channel at full scale.
+
+    uint16 takes the compiled single pass, floats the NumPy form.
+    """
+    if linear.dtype != np.uint16 or linear.shape[-1:] != (3,):
+        return chroma_reference(linear, isd, anchor, encode, bits, mask_saturated)
+    _check_form(encode, bits)
+    from frostline.imaging.fused import fused_chroma  # here, as numba takes long to import
+
+    direction = _direction(isd, linear, anchor)
+    return fused_chroma(
+        linear, direction, _log_table(), anchor, LOG_SPAN if encode == "log" else None, bits, mask_saturated
+    )
+
+
+def chroma_reference(
+    linear: NDArray[Any],
+    isd: ArrayLike,
+    anchor: float = ANCHOR,
+    encode: Encoding = "linear",
+    bits: int = 16,
+    mask_saturated: bool = False,
+) -> tuple[NDArray[Any], int]:
+    """Do as `chroma_and_saturated` in NumPy, step by step: what the compiled pass is tested against."""
+    _check_form(encode, bits)
+    projected = project(log_rgb(linear), isd, anchor)
     if encode == "log":
-        return encode_log(project(log_rgb(linear), isd, anchor), linear == 0, bits, anchor)
-    if encode != "linear":
+        image = encode_log(projected, linear == 0, bits, anchor)
+    else:
+        values = np.exp(projected)
+        image = _whole(values if bits == 16 else values * np.float32(255 / FULL_SCALE), linear == 0, 2**bits - 1)
+    saturated = (linear >= FULL_SCALE).any(axis=-1)
+    if mask_saturated:
+        image[saturated] = 0
+    return image, int(np.count_nonzero(saturated))
+
+
+def _check_form(encode: str, bits: int) -> None:
+    _check_bits(bits)
+    if encode not in ("linear", "log"):
         raise InputError(f"unknown encoding '{encode}'; expected linear or log")
-    values = np.exp(project(log_rgb(linear), isd, anchor))
-    return _whole(values if bits == 16 else values * np.float32(255 / FULL_SCALE), linear == 0, 2**bits - 1)
+
+
+def _direction(isd: ArrayLike, image: NDArray[Any], anchor: float) -> NDArray[np.float32]:
+    """Give the unit direction, or map of them, after checking it against the image, and the anchor."""
+    direction = unit_isd(isd)
+    if direction.ndim > 1 and direction.shape != image.shape:
+        raise InputError(f"the ISD map is {_size(direction)} but the image is {_size(image)}; they must agree")
+    if not np.isfinite(anchor):
+        raise InputError(f"the anchor must be a finite number, not {anchor}")
+    return direction
 
 
 def _check_bits(bits: int) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -17,6 +17,9 @@ from frostline.imaging.io import IMAGE_SUFFIXES
 
 log = logging.getLogger(__name__)
 
+PREVIEWS = "previews"
+"""Where a conversion puts 8-bit pictures of its images."""
+
 _SPLITS = ("train", "val", "test")
 
 
@@ -24,14 +27,16 @@ def find_images(root: Path) -> list[Path]:
     """List the images of a folder, by their paths relative to it, sorted.
 
     In a dataset (a folder with images below folders named `images`) only those count, so that masks, previews and plots
-    beside them do not. Hidden files and folders are passed over.
+    beside them do not. Hidden files and folders are passed over, and so are the previews of a conversion.
 
     Raises:
         InputError: if the folder is missing or holds none.
     """
     if not root.is_dir():
         raise InputError(f"{root}: no such folder")
-    found = [path for path in _files_below(root) if path.suffix.lower() in IMAGE_SUFFIXES]
+    found = [path for path in files_below(root) if path.suffix.lower() in IMAGE_SUFFIXES]
+    if (root / "chroma.json").is_file():
+        found = [path for path in found if path.parts[0] != PREVIEWS]
     in_dataset = [path for path in found if "images" in path.parts[:-1]]
     images = in_dataset or found
     if not images:
@@ -52,13 +57,13 @@ def label_of(image: Path) -> Path:
     return Path(*parts).with_suffix(".txt")
 
 
-def copy_labels(source: Path, target: Path, images: Sequence[Path]) -> int:
-    """Copy the labels of these images into the same places below `target`, and return how many there were."""
+def copy_labels(source: Path, target: Path, images: Mapping[Path, Path]) -> int:
+    """Copy the labels of images, given with the images' new paths, below `target`; return how many there were."""
     copied = 0
-    for image in images:
+    for image, renamed in images.items():
         label = label_of(image)
         if (source / label).is_file():
-            with written_beside(target / label) as beside:
+            with written_beside(target / label_of(renamed)) as beside:
                 shutil.copyfile(source / label, beside)
             copied += 1
     return copied
@@ -126,7 +131,8 @@ def _renamed(source: Path, folder: PurePosixPath, line: str, renamed: dict[str, 
     return "./" + Path(os.path.relpath(new, folder)).as_posix()
 
 
-def _files_below(root: Path) -> list[Path]:
+def files_below(root: Path) -> list[Path]:
+    """List the files of a folder at any depth, relative to it; hidden files and folders are passed over."""
     found = []
     for folder, folders, names in os.walk(root):
         folders[:] = [name for name in folders if not name.startswith(".")]

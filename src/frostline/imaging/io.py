@@ -10,21 +10,23 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
-import cv2
 import imagecodecs
 import numpy as np
 import tifffile
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
 
 from frostline.errors import InputError
 from frostline.files import written_beside
-from frostline.imaging.srgb import srgb_to_linear
+from frostline.imaging.srgb import FULL_SCALE, srgb_to_linear
 
 IMAGE_SUFFIXES = (".tif", ".tiff", ".png", ".jpg", ".jpeg")
 """The files that `read_linear` takes, in lower case."""
 
 Transfer = Literal["auto", "linear", "srgb"]
+Compression = Literal["none", "lzw", "deflate", "zstd"]
+COMPRESSIONS = ("none", "lzw", "deflate", "zstd")
+
+_LEAST_FLOAT_PEAK = 256
 
 
 def read_linear(path: Path, transfer: Transfer = "auto") -> NDArray[np.uint16]:
@@ -36,21 +38,35 @@ def read_linear(path: Path, transfer: Transfer = "auto") -> NDArray[np.uint16]:
             `linear` and `srgb` say so for both. An embedded colour profile is not applied.
 
     Returns:
-        (H, W, 3) uint16 in [0, 65535], in the order red, green, blue; upright if the file says how it was held.
+        (H, W, 3) uint16 in [0, 65535], in the order red, green, blue; upright if the file says how it was held. Floats
+        are rounded; `linearise(read_rgb(path))` keeps them.
 
     Raises:
-        InputError: if the file is missing, unreadable or truncated, not 8 or 16-bit, or not of three channels.
+        InputError: if the file is missing, unreadable or truncated, not 8-bit, 16-bit or float32, not of three
+            channels, or holds floats that are negative, not finite or of no known scale.
     """
-    return linearise(read_rgb(path), transfer)
+    pixels = linearise(read_rgb(path), transfer)
+    return np.rint(pixels).astype(np.uint16) if pixels.dtype == np.float32 else pixels
 
 
-def linearise(pixels: NDArray[Any], transfer: Transfer = "auto") -> NDArray[np.uint16]:
-    """Turn stored RGB values into linear 16-bit code values; see `read_linear`."""
+def linearise(pixels: NDArray[Any], transfer: Transfer = "auto") -> NDArray[Any]:
+    """Turn stored RGB values into linear 16-bit code values; see `read_linear`.
+
+    Args:
+        pixels: (H, W, 3) as `read_rgb` gives them.
+        transfer: as `read_linear`; floats are linear unless it is `srgb`.
+
+    Returns:
+        (H, W, 3) uint16, or float32 in [0, 65535] if the pixels are float32.
+
+    Raises:
+        InputError: for an unknown transfer.
+    """
     if transfer not in ("auto", "linear", "srgb"):
         raise InputError(f"unknown transfer '{transfer}'; expected auto, linear or srgb")
     if is_srgb(pixels, transfer):
-        return srgb_to_linear(pixels)
-    return pixels if pixels.dtype == np.uint16 else pixels.astype(np.uint16) * np.uint16(257)
+        return srgb_to_linear(pixels / np.float32(FULL_SCALE) if pixels.dtype == np.float32 else pixels)
+    return pixels.astype(np.uint16) * np.uint16(257) if pixels.dtype == np.uint8 else pixels
 
 
 def is_srgb(pixels: NDArray[Any], transfer: Transfer = "auto") -> bool:
@@ -62,11 +78,17 @@ def read_rgb(path: Path) -> NDArray[Any]:
     """Read the stored values of a TIFF, PNG or JPEG file, without linearising them.
 
     Returns:
-        (H, W, 3) uint8 or uint16, in the order red, green, blue.
+        (H, W, 3) uint8, uint16, or float32 in [0, 65535], in the order red, green, blue. Floats of at most 1 were
+        stored in shares of full scale and are multiplied by 65535.
 
     Raises:
         InputError: as `read_linear`.
     """
+    return _three_channels(path, _stored(path))
+
+
+def _stored(path: Path) -> NDArray[Any]:
+    """Read whatever pixels a file holds, or say in one line why not."""
     readers = {".tif": _read_tiff, ".tiff": _read_tiff, ".png": _read_png, ".jpg": _read_jpeg, ".jpeg": _read_jpeg}
     reader = readers.get(path.suffix.lower())
     if reader is None:
@@ -76,7 +98,7 @@ def read_rgb(path: Path) -> NDArray[Any]:
     if not path.stat().st_size:
         raise InputError(f"{path}: the file is empty")
     try:
-        pixels = reader(path)
+        return reader(path)
     except InputError:
         raise
     except MemoryError:
@@ -84,7 +106,21 @@ def read_rgb(path: Path) -> NDArray[Any]:
     except Exception as error:  # the codecs raise a type of their own each
         reason = " ".join(str(error).split()) or type(error).__name__
         raise InputError(f"{path}: cannot be read, truncated or corrupt ({reason})") from None
-    return _three_channels(path, pixels)
+
+
+def read_grey(path: Path) -> NDArray[np.uint8]:
+    """Read an 8-bit grey PNG or TIFF, such as a mask.
+
+    Returns:
+        (H, W) uint8.
+
+    Raises:
+        InputError: if the file is missing, unreadable, not 8-bit or not of one channel.
+    """
+    pixels = _stored(path)
+    if pixels.ndim != 2 or pixels.dtype != np.uint8:
+        raise InputError(f"{path}: a mask of shape {pixels.shape} {pixels.dtype}; expected one channel of 8 bits")
+    return pixels
 
 
 def write_tiff16(path: Path, image: NDArray[np.uint16], metadata: Mapping[str, Any] | None = None) -> None:
@@ -100,18 +136,59 @@ def write_tiff16(path: Path, image: NDArray[np.uint16], metadata: Mapping[str, A
     Raises:
         InputError: if the array is not of that form.
     """
-    if image.dtype != np.uint16 or image.ndim != 3 or image.shape[2] != 3:
+    if image.dtype != np.uint16:
         raise InputError(f"{path}: a 16-bit RGB TIFF needs (H, W, 3) uint16, not {image.shape} {image.dtype}")
-    description = json.dumps(dict(metadata)) if metadata is not None else None
+    write_tiff(path, image, metadata)
+
+
+def write_tiff(
+    path: Path,
+    image: NDArray[Any],
+    metadata: Mapping[str, Any] | None = None,
+    compression: Compression = "none",
+    tile_px: int | None = None,
+) -> None:
+    """Write an RGB TIFF with `metadata` as JSON in its ImageDescription.
+
+    Args:
+        path: where to; the folder is made if missing.
+        image: (H, W, 3) uint8, uint16 or float32.
+        metadata: anything that JSON holds.
+        compression: `none`, `lzw`, `deflate` or `zstd`, all lossless; OpenCV reads no zstd.
+        tile_px: side of square tiles, a multiple of 16; None for strips.
+
+    Raises:
+        InputError: if the array is not of that form, or for another compression or tile.
+    """
+    if image.dtype not in (np.uint8, np.uint16, np.float32) or image.ndim != 3 or image.shape[2] != 3:
+        raise InputError(
+            f"{path}: an RGB TIFF needs (H, W, 3) uint8, uint16 or float32, not {image.shape} {image.dtype}"
+        )
+    if compression not in COMPRESSIONS:
+        raise InputError(f"unknown compression '{compression}'; expected {', '.join(COMPRESSIONS)}")
+    if tile_px is not None and (tile_px < 16 or tile_px % 16):
+        raise InputError(f"a tile's side must be a multiple of 16 pixels, not {tile_px}")
     with written_beside(path) as beside:
         tifffile.imwrite(
             beside,
             np.ascontiguousarray(image),
             photometric="rgb",
             metadata=None,
-            description=description,
+            description=json.dumps(dict(metadata)) if metadata is not None else None,
             software="frostline",
+            compression=None if compression == "none" else compression,
+            tile=None if tile_px is None else (tile_px, tile_px),
         )
+
+
+def tiff_metadata(path: Path) -> dict[str, Any]:
+    """Return what `write_tiff` put beside the pixels; empty for a file that is not such a TIFF."""
+    try:
+        with _quiet_tifffile(), tifffile.TiffFile(path) as file:
+            content = json.loads(file.pages[0].description)
+    except Exception:  # not a TIFF, not JSON, or no file: whatever it is, it says nothing
+        return {}
+    return content if isinstance(content, dict) else {}
 
 
 def write_png8(path: Path, image: NDArray[np.uint8]) -> None:
@@ -126,6 +203,8 @@ def write_png8(path: Path, image: NDArray[np.uint8]) -> None:
     """
     if image.dtype != np.uint8 or not (image.ndim == 2 or (image.ndim == 3 and image.shape[2] == 3)):
         raise InputError(f"{path}: an 8-bit PNG needs (H, W, 3) or (H, W) uint8, not {image.shape} {image.dtype}")
+    import cv2  # here, so that workers that write TIFFs do without its 40 MB
+
     stored = image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
     done, data = cv2.imencode(".png", stored)
     if not done:
@@ -150,6 +229,8 @@ def _read_png(path: Path) -> NDArray[Any]:
 
 
 def _read_jpeg(path: Path) -> NDArray[Any]:
+    from PIL import Image, ImageOps
+
     # Pillow, as libjpeg-turbo and some OpenCV versions fill a truncated file with grey and say nothing.
     with Image.open(io.BytesIO(path.read_bytes()), formats=("JPEG",)) as image:
         return np.asarray(ImageOps.exif_transpose(image))
@@ -160,9 +241,29 @@ def _three_channels(path: Path, pixels: NDArray[Any]) -> NDArray[Any]:
     if pixels.ndim not in (2, 3) or channels != 3:
         found = {1: "a single channel", 4: "four channels (alpha or CMYK)"}.get(channels, f"{channels} channels")
         raise InputError(f"{path}: the image has {found}; expected RGB with three")
+    if pixels.dtype.kind == "f":
+        return _code_values(path, pixels)
     if pixels.dtype not in (np.uint8, np.uint16):
-        raise InputError(f"{path}: pixels of type {pixels.dtype}; expected 8 or 16-bit unsigned integers")
+        raise InputError(f"{path}: pixels of type {pixels.dtype}; expected 8 or 16-bit unsigned integers, or float32")
     return pixels
+
+
+def _code_values(path: Path, pixels: NDArray[Any]) -> NDArray[np.float32]:
+    """Check float pixels and bring them to [0, 65535]."""
+    for bad, what in ((~np.isfinite(pixels), "NaN or infinite"), (pixels < 0, "negative")):
+        count = int(np.count_nonzero(bad))
+        if count:
+            raise InputError(f"{path}: {count} of {pixels.size} float values are {what}; repair or clip them first")
+    top = float(pixels.max(initial=0))
+    if top <= 1:
+        return np.asarray(pixels * np.float32(FULL_SCALE), dtype=np.float32)
+    # Shares of full scale with highlights above 1 must not pass for code values: the image would be black.
+    if top < _LEAST_FLOAT_PEAK or top > FULL_SCALE:
+        raise InputError(
+            f"{path}: float values up to {top:.6g}; expected shares of full scale (0 to 1) or 16-bit code values"
+            f" (peak {_LEAST_FLOAT_PEAK} to {FULL_SCALE}); scale them first"
+        )
+    return np.asarray(pixels, dtype=np.float32)
 
 
 @contextmanager

@@ -24,6 +24,7 @@ class Source:
         mtime_ns: the source's modification time in nanoseconds.
         isd: the unit direction that was taken out.
         linearised: whether its values were sRGB and were linearised.
+        saturated: pixels with a channel at full scale.
     """
 
     source: str
@@ -31,6 +32,7 @@ class Source:
     mtime_ns: int
     isd: tuple[float, float, float]
     linearised: bool = False
+    saturated: int = 0
 
     def same_input(self, other: Source) -> bool:
         """Say whether converting both would read the same file with the same direction."""

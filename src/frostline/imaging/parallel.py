@@ -87,8 +87,6 @@ def _attempt(function: Callable[[Item], Result], item: Item) -> Result | Excepti
 
 def _start_worker() -> None:
     """Leave Ctrl-C to the parent, and the cores to the other workers."""
-    import cv2
-
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    cv2.setNumThreads(1)
+    os.environ["OPENCV_FOR_THREADS_NUM"] = "1"  # read when OpenCV is imported, which not every worker does
     logging.getLogger().addHandler(logging.NullHandler())
