@@ -12,6 +12,7 @@ from rich.console import Console
 
 from frostline.cli import chroma, data, study
 from frostline.cli.ablate import ablate
+from frostline.cli.chroma_estimate import estimate
 from frostline.cli.compare import EPILOG, ManyMetricsCommand, compare
 from frostline.cli.demo import demo
 from frostline.cli.layers import layers
@@ -36,6 +37,7 @@ app.add_typer(study.app, name="study")
 app.command("compare", cls=ManyMetricsCommand, epilog=EPILOG)(compare)
 data.app.command("scenes")(scenes)
 app.add_typer(data.app, name="data")
+chroma.app.command("estimate")(estimate)
 app.add_typer(chroma.app, name="chroma")
 
 
