@@ -25,6 +25,7 @@ _KEPT, _REJECTED, _RESULT, _GUIDE = "#009E73", "#D55E00", "#000000", "#9a9a9a"
 _MOST_LINES = 700
 _AXES = np.array([[1, -1, 0], [1, 1, -2]]) / np.sqrt([[2.0], [6.0]])
 _LEAST_REACH = 6.0  # degrees
+_DOTS: dict[str, Any] = {"linewidths": 0, "rasterized": True}  # thousands of them would make an SVG heavy
 
 
 def draw_estimate(
@@ -93,7 +94,7 @@ def _draw_source(axes: Axes, linear: NDArray[np.uint16], estimate: Estimate, nam
         axes.set_xlim(-0.5, linear.shape[1] - 0.5)
         axes.set_ylim(linear.shape[0] - 0.5, -0.5)
         kept_of = f"{int(evidence.kept.sum())} of {len(evidence.kept)} pairs agree (green)"
-        _title(axes, name or "Image", kept_of)
+        _title(axes, name or "Image", kept_of + ("; white end: lit, black end: shadow" if few else ""))
     else:
         _title(axes, name or "Image", "as sRGB")
     _bare(axes)
@@ -119,13 +120,21 @@ def _draw_evidence(axes: Axes, estimate: Estimate) -> None:
         for kept, colour, label in ((False, _REJECTED, "pair rejected"), (True, _KEPT, "pair kept")):
             some = points[evidence.kept == kept]
             size, alpha = (30, 0.9) if len(points) < 60 else (5, 0.35)
-            axes.scatter(some[:, 0], some[:, 1], s=size, c=colour, alpha=alpha, linewidths=0, label=label)
+            axes.scatter(
+                some[:, 0],
+                some[:, 1],
+                s=size,
+                c=colour,
+                alpha=alpha,
+                **_DOTS,
+                label=label if len(some) else None,
+            )
         _title(axes, "Direction of every pair", "degrees from grey")
         points = np.concatenate([points[evidence.kept], result[np.newaxis]])
     elif isinstance(evidence, EntropyEvidence):
         points = _degrees(evidence.directions)
         colours = 100 * np.exp(evidence.entropies - evidence.entropies.min())
-        levels = np.geomspace(99.9, colours.max(), 24)
+        levels = np.geomspace(99.9, max(101.0, float(colours.max())), 24)
         filled = axes.tricontourf(points[:, 0], points[:, 1], colours, levels=levels, cmap="viridis_r")
         bar = axes.figure.colorbar(filled, ax=axes, pad=0.02, shrink=0.9, format="%.0f", ticks=levels[::4])
         bar.set_label("colours left, least = 100", color="#333333")
@@ -133,7 +142,7 @@ def _draw_evidence(axes: Axes, estimate: Estimate) -> None:
         _title(axes, "Entropy of the projection", "its least value is the direction, degrees from grey")
     elif estimate.isd.ndim == 3:
         points = _some(_degrees(estimate.isd.reshape(-1, 3)), 4000)
-        axes.scatter(points[:, 0], points[:, 1], s=4, c=_KEPT, alpha=0.3, linewidths=0, label="pixel of the map")
+        axes.scatter(points[:, 0], points[:, 1], s=4, c=_KEPT, alpha=0.3, **_DOTS, label="pixel of the map")
         _title(axes, "Directions in the map", "degrees from grey")
     else:
         _title(axes, "Direction as given", "degrees from grey: nothing was measured")
@@ -150,9 +159,14 @@ def _draw_images(axes: Axes, dataset: DatasetEstimate) -> None:
     agree = angles(directions, dataset.isd) < 3
     for chosen, colour, label in ((~agree, _REJECTED, "image, differs"), (agree, _KEPT, "image, within 3 degrees")):
         axes.scatter(
-            points[chosen, 0], points[chosen, 1], s=8 + 90 * weights[chosen], c=colour, alpha=0.45, linewidths=0,
+            points[chosen, 0],
+            points[chosen, 1],
+            s=8 + 90 * weights[chosen],
+            c=colour,
+            alpha=0.45,
+            **_DOTS,
             label=label if chosen.any() else None,
-        )  # fmt: skip
+        )
     result = _degrees(dataset.isd[np.newaxis])[0]
     axes.plot(*result, marker="+", ms=15, mew=2.2, color=_RESULT, ls="none", label="of all images")
     _title(axes, f"Direction of {len(found)} images", f"{int(agree.sum())} within 3 degrees; size: confidence")
@@ -161,9 +175,9 @@ def _draw_images(axes: Axes, dataset: DatasetEstimate) -> None:
 
 def _draw_log_rgb(axes: Axes, linear: NDArray[np.uint16], estimate: Estimate) -> None:
     """Show the pixels in log space from the side from which the direction and grey differ, and the direction."""
-    logs = _some(log_rgb(linear.reshape(-1, 3)), 12_000)
-    colours = _some(_srgb(linear).reshape(-1, 3), 12_000) / 255
-    axes.scatter(logs[:, 2], logs[:, 0], s=3, c=colours, alpha=0.6, linewidths=0)
+    logs = _some(log_rgb(linear.reshape(-1, 3)), 8_000)
+    colours = _some(_srgb(linear).reshape(-1, 3), 8_000) / 255
+    axes.scatter(logs[:, 2], logs[:, 0], s=3, c=colours, alpha=0.6, **_DOTS)
     red, _, blue = estimate.mean.tolist()
     middle = np.median(logs, axis=0)
     for slope, colour, label in ((1.0, _GUIDE, "grey"), (red / blue, _RESULT, "direction")):
@@ -171,7 +185,7 @@ def _draw_log_rgb(axes: Axes, linear: NDArray[np.uint16], estimate: Estimate) ->
     low, high = np.percentile(logs, 0.5), np.percentile(logs, 99.8)
     axes.set(xlim=(low, high + 0.2), ylim=(low, high + 0.2), xlabel="ln blue", ylabel="ln red", aspect="equal")
     axes.legend(frameon=False, loc="upper left")
-    _title(axes, "Pixels in log-RGB", "shadows lie along the black line")
+    _title(axes, "Pixels in log-RGB", "from sun to shadow a colour moves along the black line")
 
 
 def _frame(axes: Axes, points: NDArray[np.float64]) -> None:
