@@ -12,6 +12,7 @@ from rich.console import Console
 
 from frostline.cli import chroma, data, raw, shadows, study
 from frostline.cli.ablate import ablate
+from frostline.cli.chroma_estimate import estimate
 from frostline.cli.chroma_look import measure, view
 from frostline.cli.compare import EPILOG, ManyMetricsCommand, compare
 from frostline.cli.demo import demo
@@ -41,6 +42,7 @@ chroma.app.command("measure")(measure)
 chroma.app.command("view")(view)
 app.add_typer(raw.app, name="raw")
 app.add_typer(shadows.app, name="shadows")
+chroma.app.command("estimate")(estimate)
 app.add_typer(chroma.app, name="chroma")
 
 

@@ -54,7 +54,7 @@ def convert(
     isd: Annotated[
         str,
         typer.Option(
-            help="Illuminant spectral direction: red,green,blue, or the isd.json of rendered scenes.",
+            help="Illuminant spectral direction: red,green,blue, or the file of chroma estimate or of scenes.",
             metavar="R,G,B|FILE",
             show_default=False,
         ),

@@ -7,12 +7,12 @@ CVPR 2008.
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import yaml
 from numpy.typing import ArrayLike, NDArray
 
 from frostline.errors import InputError
@@ -45,19 +45,35 @@ def unit_isd(isd: ArrayLike) -> NDArray[np.float32]:
 
 @dataclass(frozen=True)
 class IsdTable:
-    """The ISD of a set of images: one for all, and where known one for each.
+    """The ISD of a set of images: one for all, and where known one for each image or each camera.
 
     Attributes:
         mean: (3,) unit vector for images that are not listed.
         images: (3,) unit vectors by file stem (`scene_00007` for `images/train/scene_00007.tiff`).
+        cameras: (3,) unit vectors by camera. A camera is the name of a folder above the image, or what the image's name
+            begins with, before `_` or `-`: `front` for `front/000.tiff` and for `front_000.tiff`.
+        only_listed: whether an image that has neither is an error instead of taking the mean.
     """
 
     mean: tuple[float, float, float]
     images: dict[str, tuple[float, float, float]] = field(default_factory=dict)
+    cameras: dict[str, tuple[float, float, float]] = field(default_factory=dict)
+    only_listed: bool = False
 
     def of(self, image: Path) -> tuple[float, float, float]:
-        """Return the ISD of an image, found by its stem, else the mean."""
-        return self.images.get(image.stem, self.mean)
+        """Return the ISD of an image: its own, found by its stem, else its camera's, else the mean.
+
+        Raises:
+            InputError: if the image belongs to two cameras, or, with `only_listed`, to none.
+        """
+        if image.stem in self.images:
+            return self.images[image.stem]
+        cameras = [camera for camera in self.cameras if _is_by(camera, image)]
+        if len({self.cameras[camera] for camera in cameras}) > 1:
+            raise InputError(f"{image}: belongs to the cameras {' and '.join(cameras)}; name them so that one fits")
+        if not cameras and self.only_listed:
+            raise InputError(f"{image}: is of none of the cameras {', '.join(self.cameras)}; add `isd:` for others")
+        return self.cameras[cameras[0]] if cameras else self.mean
 
 
 def isd_table(isd: ArrayLike | IsdTable) -> IsdTable:
@@ -67,16 +83,20 @@ def isd_table(isd: ArrayLike | IsdTable) -> IsdTable:
         InputError: as `unit_isd`; a map is refused here, as it belongs to a single image.
     """
     if isinstance(isd, IsdTable):
-        return IsdTable(_triple(isd.mean), {stem: _triple(vector) for stem, vector in isd.images.items()})
+        images, cameras = (
+            {str(name): _triple(vector) for name, vector in part.items()} for part in (isd.images, isd.cameras)
+        )
+        return IsdTable(_triple(isd.mean), images, cameras, isd.only_listed)
     return IsdTable(_triple(isd))
 
 
 def parse_isd(text: str) -> IsdTable:
-    """Read what a user gives as an ISD: three numbers with commas between them, or the path of an `isd.json`.
+    """Read what a user gives as an ISD: three numbers with commas between them, or the path of a YAML or JSON file.
 
     Args:
-        text: `0.68,0.58,0.45`, or a JSON file as `frostline data scenes` writes it: `{"isd": [r, g, b], "images":
-            {stem: [r, g, b]}}`, where `images` may be missing.
+        text: `0.68,0.58,0.45`, or a file as `frostline chroma estimate` (YAML) and `frostline data scenes` (JSON) write
+            it: `isd: [r, g, b]`, and `images: {stem: [r, g, b]}` where images have their own. One written by hand may
+            have `cameras: {name: [r, g, b]}`, see `IsdTable`; with `cameras`, `isd` may be missing.
 
     Raises:
         InputError: if it is neither, or the file does not hold directions.
@@ -93,14 +113,23 @@ def parse_isd(text: str) -> IsdTable:
 
 def _read_isd(path: Path) -> IsdTable:
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        mean, images = content["isd"], dict(content.get("images", {}))
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        raise InputError(f'{path}: not an ISD file; expected JSON like {{"isd": [0.68, 0.58, 0.45]}}') from None
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))  # JSON is YAML
+        images, cameras = dict(content.get("images") or {}), dict(content.get("cameras") or {})
+        mean = content["isd"] if "isd" in content or not cameras else None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, yaml.YAMLError):
+        raise InputError(
+            f"{path}: not an ISD file; expected YAML or JSON like isd: [0.68, 0.58, 0.45], or cameras:"
+            " {front: [0.68, 0.58, 0.45]}"
+        ) from None
     try:
-        return isd_table(IsdTable(mean, images))
+        given = mean if mean is not None else np.mean([_triple(vector) for vector in cameras.values()], axis=0)
+        return isd_table(IsdTable(given, images, cameras, only_listed=mean is None))
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
+
+
+def _is_by(camera: str, image: Path) -> bool:
+    return camera in image.parent.parts or image.stem == camera or image.stem.startswith((f"{camera}_", f"{camera}-"))
 
 
 def _triple(vector: Any) -> tuple[float, float, float]:

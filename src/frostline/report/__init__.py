@@ -7,11 +7,12 @@ from typing import Any
 
 _HOME = {
     "draw_comparison": "frostline.report.figures",
+    "draw_estimate": "frostline.report.illuminant",
     "runs_table": "frostline.report.tables",
     "summary_table": "frostline.report.tables",
     "write_comparison": "frostline.report.outputs",
 }
-__all__ = ["draw_comparison", "runs_table", "summary_table", "write_comparison"]
+__all__ = ["draw_comparison", "draw_estimate", "runs_table", "summary_table", "write_comparison"]
 
 
 def __getattr__(name: str) -> Any:

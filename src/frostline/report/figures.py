@@ -18,35 +18,10 @@ from frostline.files import written_beside
 from frostline.report.depth import draw_depth
 from frostline.report.learning import draw_learning
 from frostline.report.palette import ArmStyle, arm_styles
+from frostline.report.style import DPI, STYLE
 
 FORMATS = (".png", ".svg", ".pdf")
 _WIDTH, _ROW_HEIGHT = 11.0, 3.5  # inches
-_DPI = 220
-_STYLE = {
-    "font.family": "sans-serif",
-    "font.sans-serif": ["DejaVu Sans"],
-    "font.size": 9,
-    "axes.titlesize": 10.5,
-    "axes.titleweight": "bold",
-    "axes.titlelocation": "left",
-    "axes.titlepad": 8,
-    "axes.labelcolor": "#333333",
-    "axes.edgecolor": "#777777",
-    "axes.linewidth": 0.8,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "axes.grid.axis": "y",
-    "axes.axisbelow": True,
-    "grid.color": "#e4e4e4",
-    "grid.linewidth": 0.8,
-    "xtick.color": "#777777",
-    "ytick.color": "#777777",
-    "xtick.labelcolor": "#333333",
-    "ytick.labelcolor": "#333333",
-    "svg.fonttype": "none",
-    "text.parse_math": False,  # a dollar sign in a folder's name is a dollar sign
-}
 
 
 def draw_comparison(runs: Sequence[RunFolder], metrics: Sequence[str], out: Path) -> Path:
@@ -72,11 +47,11 @@ def draw_comparison(runs: Sequence[RunFolder], metrics: Sequence[str], out: Path
         raise InputError("no runs to draw")
     chosen = chosen_metrics(metrics)
     styles = arm_styles(run.arm for run in runs)
-    with matplotlib.rc_context(_STYLE):
+    with matplotlib.rc_context(STYLE):
         labels = _labels(runs)
         in_a_row = max(1, min(len(labels), int((_WIDTH - 0.3) / (0.85 + 0.07 * max(map(len, labels.values()))))))
         height = len(chosen) * _ROW_HEIGHT + 0.2 * math.ceil(len(labels) / in_a_row) + 0.6
-        figure = Figure(figsize=(_WIDTH, height), dpi=_DPI)
+        figure = Figure(figsize=(_WIDTH, height), dpi=DPI)
         FigureCanvasAgg(figure)
         figure.set_layout_engine(ConstrainedLayoutEngine(w_pad=0.1, h_pad=0.1, wspace=0.03, hspace=0.05))
         grid = figure.subplots(len(chosen), 2, squeeze=False, width_ratios=(1.55, 1))
