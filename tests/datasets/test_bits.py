@@ -32,6 +32,12 @@ def test_images_whose_low_byte_would_be_lost_are_refused(tmp_path: Path) -> None
         check_bits(paths)
 
 
+def test_a_link_whose_target_is_gone_is_named(tmp_path: Path) -> None:
+    (tmp_path / "gone.png").symlink_to(tmp_path / "nowhere.png")
+    with pytest.raises(InputError, match=r"gone.png: its target is gone"):
+        check_bits([tmp_path / "gone.png"])
+
+
 def test_a_broken_tiff_is_named(tmp_path: Path) -> None:
     (tmp_path / "x.tif").write_bytes(b"no tiff")
     with pytest.raises(InputError, match=r"x.tif: cannot be read as TIFF"):

@@ -61,9 +61,10 @@ def settings(pairs: list[str] | None, **named: Any) -> dict[str, Any]:
         InputError: a pair that is not one, or a value given in both ways.
     """
     from frostline.errors import InputError
-    from frostline.training.settings import parse_pairs
+    from frostline.training.settings import parse_pairs, refuse_taken
 
     values = parse_pairs(pairs or [])
+    refuse_taken(values)
     for key, value in named.items():
         if value is not None:
             if key in values:

@@ -110,6 +110,13 @@ def two_stage(
     if freeze is None and train_only is None:
         raise InputError("say what stage 1 freezes: --freeze 0-2, or --train-only 0-5")
     values = o.settings(pairs, imgsz=imgsz, batch=batch, workers=workers, close_mosaic=close_mosaic)
+    for key, option in {
+        "epochs": "use --epochs1 and --epochs2",
+        "lr0": "use --lr1 and --lr2",
+        "cos_lr": "stage 2 falls along a cosine; write a plan file for train --plan to change that",
+    }.items():
+        if key in values:  # each stage has its own, so the run's would never be used
+            raise InputError(f"{key}: each stage has its own here: {option}")
     chosen = FreezePlan.two_stage(
         freeze=freeze, train_only=train_only, epochs=(epochs1, epochs2), lr0=(lr1, lr2)
     ).model_copy(update={"freeze_fresh": freeze_fresh})

@@ -29,8 +29,13 @@ def image_bits(path: Path) -> int:
             raise InputError(
                 f"{path}: cannot be read as TIFF; restore the file or take it out of the dataset"
             ) from error
-    with path.open("rb") as stream:
-        header = stream.read(25)
+    try:
+        with path.open("rb") as stream:
+            header = stream.read(25)
+    except OSError as error:
+        raise InputError(
+            f"{path}: cannot be read ({error.strerror}); restore the file or take it out of the dataset"
+        ) from error
     return max(header[24], 8) if header.startswith(_PNG) and len(header) == 25 else 8
 
 
@@ -44,6 +49,9 @@ def check_bits(images: Sequence[Path], most: int = 50) -> None:
     Raises:
         InputError: one has more than 8 bits, or cannot be read.
     """
+    for path in images:
+        if not path.exists():  # a link whose target is gone is listed all the same
+            raise InputError(f"{path}: its target is gone; restore the file or take it out of the dataset")
     for path in images[:: max(len(images) // most, 1)]:
         bits = image_bits(path)
         if bits > 8:

@@ -86,6 +86,17 @@ def parse_pairs(pairs: list[str]) -> dict[str, Any]:
     return values
 
 
+def refuse_taken(given: Mapping[str, Any]) -> None:
+    """Refuse arguments of Ultralytics that have an option of their own here.
+
+    Raises:
+        InputError: the first of them, with the option to use.
+    """
+    for key in given:
+        if key in _TAKEN:
+            raise InputError(f"{key}: cannot be given here: {_TAKEN[key]}")
+
+
 def resolve_settings(given: Mapping[str, Any], preset: str | None = None) -> dict[str, Any]:
     """Merge our defaults, a preset and the user's arguments, in that order, and check every one.
 
@@ -108,9 +119,8 @@ def resolve_settings(given: Mapping[str, Any], preset: str | None = None) -> dic
     if preset is not None and preset not in PRESETS:
         raise InputError(f"no preset '{preset}'{did_you_mean(preset, PRESETS)}; there is {', '.join(PRESETS)}")
     known = [name for name in {**DEFAULT_CFG_DICT, **DEFAULTS} if name not in _TAKEN]
+    refuse_taken(given)
     for key in given:
-        if key in _TAKEN:
-            raise InputError(f"{key}: cannot be given here: {_TAKEN[key]}")
         if key not in known:
             raise InputError(f"unknown training argument '{key}'{did_you_mean(key, known)}")
     settings = {**DEFAULTS, **(PRESETS[preset] if preset else {}), **given}
