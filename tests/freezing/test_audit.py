@@ -159,3 +159,14 @@ def test_steps_of_the_toy_really_move_what_trains() -> None:
     before = model.model[3][0].weight.clone()
     step(model, optimizer)
     assert not torch.equal(before, model.model[3][0].weight)
+
+
+def test_a_run_whose_steps_moved_nothing_is_told() -> None:
+    model, watch, optimizer = watched()
+    optimizer.param_groups[0]["lr"] = 0.0
+    train(model, watch, optimizer)
+    audit = watch.audit(optimizer)
+    assert audit.passed and audit.notes[-1].startswith("warning: no trainable weight moved")
+    optimizer.param_groups[0]["lr"] = 1e-6
+    train(model, watch, optimizer)
+    assert not [note for note in watch.audit(optimizer).notes if "moved" in note]

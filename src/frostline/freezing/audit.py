@@ -77,6 +77,7 @@ class FreezeWatch:
             for part, buffer in self.layers.get_submodule(name).named_buffers(recurse=False)
         }
         self._start = {name: fingerprint(tensor) for name, tensor in {**self._before, **self._statistics}.items()}
+        self._trainable_start = {name: self._parameters[name].detach().clone() for name in freeze.trainable}
         self._got_gradient: set[str] = set()
         self._squares: dict[int, float] = {}
         self._steps = 0
@@ -148,6 +149,13 @@ class FreezeWatch:
         """
         audit = Audit()
         audit.checks += [self._unchanged(), self._statistics_unchanged(), self._flags(), self._trained(audit)]
+        if self.freeze.trainable and not self._moved():
+            # Gradients alone do not show it: every step may have had a rate of 0, in warm-up. After a resume close to
+            # the end that is legitimate, so it is told and not failed.
+            audit.notes.append(
+                "warning: no trainable weight moved; too few optimizer steps or a rate of 0: train longer, or set nbs "
+                "to the batch size, which steps on every batch"
+            )
         if optimizer is not None:
             audit.checks.append(self._optimizer(optimizer))
         if checkpoint is not None:
@@ -173,6 +181,10 @@ class FreezeWatch:
             len(self._parameters),
             "tensors",
         )
+
+    def _moved(self) -> bool:
+        start = self._trainable_start
+        return any(not torch.equal(self._parameters[name].detach(), old) for name, old in start.items())
 
     def _trained(self, audit: Audit) -> AuditCheck:
         return check_trained(self.freeze, self._got_gradient, audit)

@@ -40,6 +40,10 @@ def collect_stages(
     if len(results) > 1:
         audits = [{"stage": number, **result.audit} for number, result in enumerate(results, 1)]
         write_json(folder / "audit.json", {"verdict": verdict, "stages": audits})
+    for result in results:
+        for note in result.audit.get("notes", ()):
+            if note.startswith("warning: "):
+                say(note)
     say(f"audit {verdict}" + ("" if verdict == "PASS" else f": see {folder / 'audit.json'}"))
     freeze = results[0].progress.freeze
     return {
