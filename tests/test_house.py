@@ -47,3 +47,18 @@ def test_every_public_name_can_be_had() -> None:
     assert [name for name in frostline.__all__ if getattr(frostline, name, None) is None] == []
     with pytest.raises(AttributeError):
         frostline.nothing  # noqa: B018
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["train"], "Missing argument 'MODEL'"),
+        (["train", "m", "d", "--epochs", "x"], "Invalid value for '--epochs'"),
+        (["nothing"], "No such command 'nothing'"),
+        (["layers", "yolo11n.yaml", "--bad"], "No such option: --bad"),
+    ],
+)
+def test_a_wrong_command_line_is_one_line_and_status_2(words: list[str], message: str) -> None:
+    done = subprocess.run([sys.executable, "-m", "frostline", *words], capture_output=True, text=True, check=False)
+    assert done.returncode == 2 and done.stdout == "" and done.stderr.count("\n") == 1
+    assert done.stderr.startswith("error: ") and message in done.stderr and "--help" in done.stderr

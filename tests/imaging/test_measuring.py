@@ -12,8 +12,8 @@ from frostline.cli import app
 from frostline.datasets.scenes import render_scenes
 from frostline.errors import InputError
 from frostline.imaging import convert_folder, measure_folder, parse_isd, read_grey, write_png8, write_tiff16
-from frostline.imaging.figure import draw_view
 from frostline.imaging.measuring import find_places
+from frostline.report.view import draw_view
 
 STEP = np.array([1.0, 0.8, 0.6])
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 from rich.console import Console
@@ -20,6 +20,8 @@ from frostline.cli.layers import layers
 from frostline.cli.scenes import scenes
 from frostline.cli.train import train, two_stage
 from frostline.errors import InputError
+
+_INTERRUPTED = 130
 
 app = typer.Typer(
     name="frostline",
@@ -74,17 +76,32 @@ def main() -> None:
     # click knows no option whose value may be missing: a bare --shutdown means after success
     arguments = ["--shutdown=success" if word == "--shutdown" else word for word in sys.argv[1:]]
     try:
-        app(arguments)
+        status = app(arguments, standalone_mode=False)
     except InputError as error:
-        stderr = Console(stderr=True, highlight=False, soft_wrap=True, emoji=False)
-        stderr.print(f"[bold red]error:[/] {_plain(str(error))}")
-        sys.exit(2)
-    except KeyboardInterrupt:
-        Console(stderr=True).print("interrupted")
-        sys.exit(130)
+        _fail(str(error))
+    except typer.Abort:
+        _fail("not confirmed: nothing was started")
     except BrokenPipeError:  # the reader of our output went away, as `| head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
+    except Exception as error:
+        if not hasattr(error, "format_message"):  # what Typer raises for a wrong option, and keeps to itself
+            raise
+        if not arguments or type(error).__name__ == "NoArgsIsHelpError":
+            error.show()  # type: ignore[attr-defined]
+            sys.exit(2)
+        context = getattr(error, "ctx", None)
+        hint = f"; see {context.command_path} --help" if context is not None else ""
+        _fail(f"{error.format_message().rstrip('.')}{hint}")
+    if status == _INTERRUPTED:
+        Console(stderr=True).print("interrupted; the same command goes on where it stopped")
+    sys.exit(status if isinstance(status, int) else 0)
+
+
+def _fail(message: str) -> NoReturn:
+    stderr = Console(stderr=True, highlight=False, soft_wrap=True, emoji=False)
+    stderr.print(f"[bold red]error:[/] {_plain(message)}")
+    sys.exit(2)
 
 
 def _plain(text: str) -> str:

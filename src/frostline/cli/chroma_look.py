@@ -70,7 +70,7 @@ def view(
     Example: frostline chroma view scenes/linear/images/train/scene_00000.tiff --isd scenes/isd.json --out view.png
     """
     from frostline.imaging import parse_isd
-    from frostline.imaging.figure import draw_view
+    from frostline.report.view import draw_view
 
     target = out or Path(f"{image.stem}.chroma.png")
     draw_view(image, parse_isd(isd).of(image), target, anchor=anchor, transfer=transfer)  # type: ignore[arg-type]

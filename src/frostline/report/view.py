@@ -19,33 +19,12 @@ from frostline.imaging.chroma import ANCHOR, chroma_image, log_rgb, project
 from frostline.imaging.io import Transfer, linearise, read_rgb
 from frostline.imaging.isd import unit_isd
 from frostline.imaging.srgb import FULL_SCALE, linear_to_srgb
+from frostline.report.style import STYLE
 
 _POINTS = 12_000
 _PLATE = {"facecolor": "white", "alpha": 0.8, "edgecolor": "none", "pad": 1.2}
 _CHANNELS = ("#D55E00", "#009E73", "#0072B2")
-_STYLE: dict[str, Any] = {
-    "font.family": "sans-serif",
-    "font.sans-serif": ["DejaVu Sans"],
-    "font.size": 9,
-    "axes.titlesize": 10.5,
-    "axes.titleweight": "bold",
-    "axes.titlelocation": "left",
-    "axes.titlepad": 8,
-    "axes.labelcolor": "#333333",
-    "axes.edgecolor": "#777777",
-    "axes.linewidth": 0.8,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "axes.axisbelow": True,
-    "grid.color": "#e9e9e9",
-    "grid.linewidth": 0.8,
-    "xtick.color": "#777777",
-    "ytick.color": "#777777",
-    "xtick.labelcolor": "#333333",
-    "ytick.labelcolor": "#333333",
-    "text.parse_math": False,
-}
+_STYLE: dict[str, Any] = {**STYLE, "axes.grid.axis": "both"}
 
 
 def draw_view(image: Path, isd: ArrayLike, out: Path, *, anchor: float = ANCHOR, transfer: Transfer = "auto") -> Path:
