@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from frostline.files import holds_files, leftovers, write_json, write_text, written_beside
+from frostline.errors import InputError
+from frostline.files import holds_files, leftovers, read_yaml, write_json, write_text, written_beside
 
 
 def test_a_file_is_replaced_whole_or_not_at_all(tmp_path: Path) -> None:
@@ -42,3 +43,12 @@ def test_the_mode_is_that_of_any_new_file(tmp_path: Path) -> None:
     write_text(tmp_path / "a", "x")
     (tmp_path / "b").write_text("x")
     assert (tmp_path / "a").stat().st_mode == (tmp_path / "b").stat().st_mode
+
+
+def test_a_yaml_key_that_stands_twice_is_an_error(tmp_path: Path) -> None:
+    path = tmp_path / "study.yaml"
+    path.write_text("arms:\n  base: {}\n  base: {freeze: 0-5}\n")
+    with pytest.raises(InputError, match=r"study.yaml: not YAML: .*the key 'base' stands twice.*line 3"):
+        read_yaml(path, "the study file")
+    path.write_text("a: &x {p: 1}\nb: {<<: *x, q: 2}\n")
+    assert read_yaml(path, "it") == {"a": {"p": 1}, "b": {"p": 1, "q": 2}}

@@ -199,3 +199,18 @@ def test_a_dataset_does_not_change() -> None:
     dataset = Dataset(Path("data.yaml"), NAMES, [], [])
     with pytest.raises(AttributeError):
         dataset.train = []  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("names: [Car, Car]", "has 'Car' twice"),
+        ("names: [Car, null]", "a class without a name"),
+        ("nc: 100000000", "1 to 100,000"),
+        ("names: [Car]\ntrain: images/val", "the key 'train' stands twice"),
+    ],
+)
+def test_slips_that_would_change_a_result_in_silence_are_refused(root: Path, text: str, message: str) -> None:
+    with pytest.raises(InputError, match=message) as error:
+        load_dataset(write(root, f"train: images/train\nval: images/val\n{text}\n"))
+    assert "\n" not in str(error.value)

@@ -287,3 +287,11 @@ def test_the_size_of_an_image_is_read_from_its_header(suffix: str, tmp_path: Pat
     image = tmp_path / f"a{suffix}"
     Image.fromarray(np.zeros((HEIGHT, WIDTH, 3), np.uint8)).save(image)
     assert image_size(image) == (WIDTH, HEIGHT)
+
+
+def test_nothing_is_written_into_the_folder_that_is_read(src: Path) -> None:
+    before = tree(src)
+    for out in (src, src / "out", src / "image_2" / ".." / "deep" / "out"):
+        with pytest.raises(InputError, match="which is only read"):
+            convert_kitti(src, out)
+    assert tree(src) == before and not (src / "out").exists()

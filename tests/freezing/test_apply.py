@@ -107,3 +107,26 @@ def test_a_plain_sequential_works_too() -> None:
     apply_freeze(model, freeze)
     assert [p.requires_grad for p in model.parameters()] == [False, False, True, True]
     assert "4 of 12" not in freeze.describe() and "6 of 12 parameters (50.0%)" in freeze.describe()
+
+
+@pytest.mark.parametrize(
+    ("stage", "depth"),
+    [
+        (Stage(), 0),
+        (Stage(freeze="0-1"), 2),
+        (Stage(freeze="backbone"), 2),
+        (Stage(train_only="head"), 4),
+        (Stage(freeze="1"), None),
+        (Stage(freeze="0,4.cls"), None),
+        (Stage(freeze="4.cls"), None),
+    ],
+)
+def test_the_depth_is_that_of_the_layers_whatever_words_picked_them(stage: Stage, depth: int | None) -> None:
+    assert resolve_freeze(Detector(), stage).depth == depth
+
+
+def test_a_freeze_of_nothing_is_an_error_and_a_partial_one_is_told() -> None:
+    for selector in ("2", "4.dfl"):
+        with pytest.raises(InputError, match="freezes nothing"):
+            resolve_freeze(Detector(), Stage(freeze=selector))
+    assert "frozen layers none and parts of 4 of 5" in resolve_freeze(Detector(), Stage(freeze="4.cls")).describe()

@@ -148,6 +148,40 @@ def test_sixteen_bits_are_refused_rather_than_halved(tiny_checkpoint: Path, tiny
     refused("train0.png: 16 bits a sample", tiny_checkpoint, tiny_data)
 
 
+def test_images_that_are_not_whole_are_refused(tiny_checkpoint: Path, tiny_data: Path) -> None:
+    image = tiny_data.parent / "images" / "val" / "val0.png"
+    whole = image.read_bytes()
+    image.write_bytes(whole[:2000])
+    refused("val0.png: the image is cut off", tiny_checkpoint, tiny_data)
+    image.write_bytes(b"")
+    refused("val0.png: the image is empty", tiny_checkpoint, tiny_data)
+
+
+def test_an_image_that_ultralytics_leaves_out_stops_the_run(
+    tiny_checkpoint: Path, tiny_data: Path, tmp_path: Path
+) -> None:
+    image = tiny_data.parent / "images" / "train" / "train0.png"
+    whole = image.read_bytes()
+    image.write_bytes(whole[:8] + b"\0" * 17 + whole[25:])  # both ends in place, the header between them gone
+    with pytest.raises(fl.InputError, match=r"train0.png: Ultralytics left 1 of 8 train images out"):
+        fl.train(tiny_checkpoint, tiny_data, project=tmp_path / "runs", device="cpu", **SETTINGS)
+
+
+def test_images_in_both_splits_and_arrays_beside_images_are_warned_about(
+    tiny_checkpoint: Path, tiny_data: Path, tmp_path: Path
+) -> None:
+    from frostline.training import RunSpec, check_data, prepare, resolve_settings
+
+    tiny_data.write_text("train: images/train\nval: [images/val, images/train]\nnames: {0: red, 1: green, 2: blue}\n")
+    (tiny_data.parent / "images" / "val" / "val0.npy").write_bytes(b"")
+    spec = RunSpec(
+        arm="a", model=str(tiny_checkpoint), data=str(tiny_data), plan=fl.FreezePlan.none().with_epochs(2),
+        settings=resolve_settings(SETTINGS),
+    )  # fmt: skip
+    told = " ".join(prepare(spec, check_data(tiny_data), tmp_path).warnings)
+    assert "8 images are in both train and val" in told and "1 images have a .npy file beside them" in told
+
+
 def test_a_folder_that_is_not_a_run_is_never_written_into(
     tiny_checkpoint: Path, tiny_data: Path, tmp_path: Path
 ) -> None:

@@ -63,6 +63,7 @@ on: here
         ({"train": {"lr": 1}}, "train: unknown training argument 'lr'"),
         ({"on": "mars"}, "on: mars: only 'here' is known"),
         ({"hypotheses": [{"name": "h", "better": "g"}]}, "no arm 'g'"),
+        ({"hypotheses": [{"name": "h", "better": "f", "metric": "mAP5"}]}, "no metric 'mAP5', did you mean 'mAP50'"),
         (
             {"arms": {"baseline": {}, "x": {"stages": [{"epochs": 1, "freeze": "0"}, {"epochs": 1}]}}},
             r"arms differ in their epochs \(baseline 6, x 2\)",

@@ -11,6 +11,7 @@ from frostline.analysis import DetectionTable, PredictionSettings, write_predict
 from frostline.freezing import Freeze
 from frostline.training import Prepared, Transfer
 from frostline.training.collect import collect_stages, merge_curves
+from frostline.training.prepare import few_steps
 from frostline.training.progress import Progress
 from frostline.training.run import plan_name
 from frostline.training.spec import RunSpec, absolute, differences, layers_in_words, stage_tag
@@ -153,3 +154,13 @@ def test_one_failed_stage_fails_the_run(tmp_path: Path) -> None:
     prepared = Prepared((results[0].progress.freeze,), Transfer(1, 2, frozenset(), "m.pt"), 7, 0)
     record = collect_stages(spec, tmp_path, results, prepared, lambda _text: None)
     assert record["audit"] == "FAIL"
+
+
+@pytest.mark.parametrize(
+    ("batch", "nbs", "epochs", "told"),
+    [(8, 64, 3, "about 3 "), (8, 64, 30, None), (8, 8, 3, None), (8, 8, 2, "about 20 ")],
+)
+def test_a_stage_of_few_optimizer_steps_is_told(batch: int, nbs: int, epochs: int, told: str | None) -> None:
+    spec = RunSpec(arm="a", model="m", data="d", plan=FreezePlan.none(), settings={"batch": batch, "nbs": nbs})
+    note = few_steps(spec, 80, epochs)
+    assert (note is None) if told is None else (note is not None and told in note)

@@ -28,9 +28,9 @@ FreezeFresh = Annotated[
 Weights = Annotated[
     str | None, typer.Option("--weights", help="Checkpoint that a model YAML starts from.", metavar="W.pt")
 ]
-Imgsz = Annotated[int | None, typer.Option("--imgsz", help="Image size, pixels.", show_default=False)]
-Batch = Annotated[int | None, typer.Option("--batch", help="Images a batch.", show_default=False)]
-Epochs = Annotated[int | None, typer.Option("--epochs", help="Epochs of the run.", show_default=False)]
+Imgsz = Annotated[int | None, typer.Option("--imgsz", help="Image size, pixels. Default: 640.", show_default=False)]
+Batch = Annotated[int | None, typer.Option("--batch", help="Images a batch. Default: 16.", show_default=False)]
+Epochs = Annotated[int | None, typer.Option("--epochs", help="Epochs of the run. Default: 100.", show_default=False)]
 Workers = Annotated[int | None, typer.Option("--workers", help="Loader processes.", show_default=False)]
 Device = Annotated[
     str | None, typer.Option("--device", help="cpu, or a GPU's number. Default: the first GPU, else the CPU.")

@@ -40,6 +40,9 @@ class QuietObserver:
 
     def say(self, text: str) -> None:
         """Print a line above the bar; what every run says of itself stays out, warnings stay in."""
+        if "finished already" in text and self.task is not None:
+            total = self.progress.tasks[self.task].total
+            self.progress.update(self.task, completed=total)  # type: ignore[arg-type]
         if text.startswith(("warning", "audit")) or "failed" in text or "finished already" in text:
             self.progress.console.print(f"{self.label}: {text}", markup=False, highlight=False, soft_wrap=True)
 

@@ -11,6 +11,7 @@ import glob
 import importlib.util
 import os
 import re
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,10 +20,14 @@ from typing import Any
 import yaml
 
 from frostline.errors import InputError
+from frostline.files import UniqueKeyLoader
 
 IMAGE_SUFFIXES = frozenset(
     (".avif", ".bmp", ".dng", ".heic", ".heif", ".jp2", ".jpeg", ".jpg", ".mpo", ".png", ".tif", ".tiff", ".webp")
 )
+MOST_CLASSES = 100_000
+"""Classes that a dataset may have; more is a slip of the pen, and would only use up the memory."""
+
 _UNPRINTABLE = re.compile(r"[^\x09\x0A\x0D\x20-\x7E\x85\xA0-\uD7FF\uE000-\uFFFD\U00010000-\U0010ffff]+")
 _ARCHIVES = frozenset((".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".ndjson"))
 
@@ -143,7 +148,7 @@ def _yaml_in(folder: Path) -> Path:
 
 
 def _read(file: Path) -> dict[str, Any]:
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    loader = UniqueKeyLoader
     text = file.read_text(encoding="utf-8", errors="ignore")
     try:
         content = yaml.load(text, Loader=loader)
@@ -174,7 +179,8 @@ def _names(file: Path, content: Mapping[str, Any]) -> dict[int, str]:
             raise InputError(f"{file}: there is no 'names:' in it; list the classes, such as 'names: [Car, Cyclist]'")
         return {index: f"class_{index}" for index in range(count)}
     try:
-        named = {int(key): str(name) for key, name in (enumerate(names) if isinstance(names, list) else names.items())}
+        pairs = list(enumerate(names) if isinstance(names, list) else names.items())
+        named = {int(key): str(name) for key, name in pairs}
     except (TypeError, ValueError):
         raise InputError(
             f"{file}: 'names:' has a class id that is not a whole number; number the classes 0, 1, 2"
@@ -182,6 +188,11 @@ def _names(file: Path, content: Mapping[str, Any]) -> dict[int, str]:
     if sorted(named) != list(range(len(names))) or not named:
         given = ", ".join(map(str, names)) or "no classes"
         raise InputError(f"{file}: 'names:' has {given}; class ids must be 0, 1, 2 and so on without gaps or repeats")
+    if any(name is None or not str(name).strip() for _, name in pairs):
+        raise InputError(f"{file}: 'names:' has a class without a name; name every class")
+    twice = [name for name, number in Counter(named.values()).items() if number > 1]
+    if twice:
+        raise InputError(f"{file}: 'names:' has '{twice[0]}' twice; results are kept by name, so give each its own")
     if count is not None and count != len(named):
         raise InputError(f"{file}: 'nc: {count}' but 'names:' has {len(named)} classes; remove 'nc:' or correct it")
     return dict(sorted(named.items()))
@@ -192,10 +203,12 @@ def _count(file: Path, content: Mapping[str, Any]) -> int | None:
         return None
     try:
         number = float(content["nc"])
-        if number < 1 or number != int(number):
+        if number < 1 or number > MOST_CLASSES or number != int(number):
             raise ValueError
     except (TypeError, ValueError, OverflowError):
-        raise InputError(f"{file}: 'nc: {content['nc']}' must be a whole number of classes, 1 or more") from None
+        raise InputError(
+            f"{file}: 'nc: {content['nc']}' must be a whole number of classes, 1 to {MOST_CLASSES:,}"
+        ) from None
     return int(number)
 
 

@@ -14,7 +14,7 @@ from types import MappingProxyType
 
 from frostline.datasets.dataset import IMAGE_SUFFIXES
 from frostline.datasets.formats.found import Found, Item, Record, choose_classes, image_size, sizes_of, to_yolo
-from frostline.datasets.layout import split_names, write_dataset
+from frostline.datasets.layout import refuse_inside, split_names, write_dataset
 from frostline.errors import InputError
 
 __all__ = ["CLASSES", "KITTI_TYPES", "MAPPING", "KittiSummary", "convert_kitti", "image_size", "read_kitti"]
@@ -86,6 +86,7 @@ def convert_kitti(
         InputError: a folder is missing, a label line is malformed (naming file and line), an option does not make
             sense, or `out` cannot be written or holds another dataset.
     """
+    refuse_inside(Path(src), Path(out))
     source = read_kitti(Path(src))
     given = {kind: name for kind, name in MAPPING.items() if name in classes} if mapping is None else mapping
     classes, to_class = choose_classes(classes, given, source.kinds, WHAT)

@@ -17,6 +17,16 @@ CLASSES_FILE = "classes.txt"
 """Class names, one a line, beside images that are in no split yet."""
 
 
+def refuse_inside(src: Path, out: Path) -> None:
+    """Keep a conversion out of the folder that it reads.
+
+    Raises:
+        InputError: `out` is `src` or lies inside it.
+    """
+    if out.resolve().is_relative_to(src.resolve()):
+        raise InputError(f"{out}: lies in {src}, which is only read; choose a folder outside it")
+
+
 def split_names(names: Sequence[str], ratio: float, seed: int) -> dict[str, list[str]]:
     """Split names into `train` and `val`, the same on any machine and in whatever order they come.
 

@@ -51,14 +51,24 @@ class Freeze:
         return self.frozen_count / max(self.frozen_count + self.trainable_count + self.fixed_count, 1)
 
     @property
+    def depth(self) -> int | None:
+        """Number of leading layers frozen, if they are frozen whole and nothing else is; else None."""
+        count = len(self.selected_layers)
+        if self.selected_layers != tuple(range(count)) or self.kept_fresh:
+            return None
+        return count if all(layer_index(name) < count for name in self.frozen) else None
+
+    @property
     def trainable_layers(self) -> tuple[int, ...]:
         """Layers with at least one trainable parameter."""
         return tuple(sorted({layer_index(name) for name in self.trainable}))
 
     def describe(self) -> str:
         """Say in one line what is frozen."""
+        parts = sorted({layer_index(name) for name in self.frozen} - set(self.selected_layers))
+        partly = f" and parts of {describe_indices(parts)}" if parts else ""
         text = (
-            f"frozen layers {describe_indices(self.selected_layers)} of {self.total_layers}: "
+            f"frozen layers {describe_indices(self.selected_layers)}{partly} of {self.total_layers}: "
             f"{self.frozen_count:,} of {self.frozen_count + self.trainable_count + self.fixed_count:,} parameters "
             f"({self.frozen_share:.1%}), {len(self.batchnorms)} BatchNorms held"
         )
@@ -91,6 +101,8 @@ def resolve_freeze(model: Any, stage: Stage, fresh: Iterable[str] = (), freeze_f
             f"'{stage.selector}' freezes everything: the model has layers 0 to {len(layers) - 1}; "
             "leave at least one to train"
         )
+    if stage.freeze not in (None, "none") and not candidates:
+        raise InputError(f"'{stage.selector}' freezes nothing: what it picks has no weights that would train")
     fresh = frozenset(fresh)
     kept = [] if freeze_fresh else [name for name in candidates if name in fresh]
     if candidates and not freeze_fresh and len(kept) == len(candidates):

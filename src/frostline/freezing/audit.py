@@ -108,10 +108,12 @@ class FreezeWatch:
     def epoch_gradient_norms(self) -> dict[int, float]:
         """Return the mean over this epoch's steps of each layer's gradient L2 norm, and start the next epoch.
 
-        Layers without a trainable parameter are absent.
+        Layers without a trainable parameter are absent, and after an epoch without a step all are.
         """
+        if not self._steps:
+            return {}
         trainable = set(self.freeze.trainable_layers)
-        norms = {i: self._squares.get(i, 0.0) / max(self._steps, 1) for i in sorted(trainable)}
+        norms = {i: self._squares.get(i, 0.0) / self._steps for i in sorted(trainable)}
         self._squares, self._steps = {}, 0
         return norms
 

@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from frostline.analysis import METRICS
 from frostline.errors import InputError, did_you_mean
 from frostline.files import read_yaml
 from frostline.freezing import FreezePlan
@@ -17,6 +18,7 @@ from frostline.training import resolve_settings
 from frostline.training.spec import absolute
 
 _NAME = re.compile(r"^[\w.\-]+$")
+HYPOTHESIS_METRICS = (*METRICS, "AP_small", "AP_medium", "AP_large")
 _OWN_KEYS = ("data",)
 
 
@@ -98,6 +100,11 @@ class StudyFile(_Model):
         if self.on != "here":
             raise ValueError(f"on: {self.on}: only 'here' is known, the runs one after the other in this process")
         for hypothesis in self.hypotheses:
+            if hypothesis.metric not in HYPOTHESIS_METRICS:
+                raise ValueError(
+                    f"hypothesis '{hypothesis.name}': no metric '{hypothesis.metric}'"
+                    f"{did_you_mean(hypothesis.metric, HYPOTHESIS_METRICS)}; there are {', '.join(HYPOTHESIS_METRICS)}"
+                )
             for arm in (hypothesis.better, hypothesis.than):
                 if arm not in self.arms:
                     raise ValueError(f"hypothesis '{hypothesis.name}': no arm '{arm}'{did_you_mean(arm, self.arms)}")

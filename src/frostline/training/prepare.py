@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,7 +11,7 @@ from pathlib import Path
 from torch import nn
 
 from frostline.datasets import Dataset, LabelSummary, check_labels, load_dataset
-from frostline.datasets.bits import check_bits
+from frostline.datasets.headers import check_images, pictures_replaced
 from frostline.errors import InputError
 from frostline.freezing import Freeze, resolve_freeze
 from frostline.training.checkpoints import Transfer, check_trainable, count_transfer, locate_model, open_checkpoint
@@ -49,17 +50,17 @@ class CheckedData:
 
 
 def check_data(data: str | Path) -> CheckedData:
-    """Read a data.yaml and every label, and look at the images' bits.
+    """Read a data.yaml and every label, and look at the ends of every image.
 
     Raises:
-        InputError: see `datasets.load_dataset`, `datasets.check_labels` and `datasets.bits.check_bits`.
+        InputError: see `datasets.load_dataset`, `datasets.check_labels` and `datasets.headers.check_images`.
     """
     dataset = load_dataset(data)
     count = sum(len(images) for images in dataset.splits.values())
     if count > 5000:  # a second or more
         logger.info("checking the labels of %d images in %s", count, data)
     for images in dataset.splits.values():
-        check_bits(images)
+        check_images(images)
     return CheckedData(dataset, check_labels(dataset))
 
 
@@ -130,12 +131,57 @@ def prepare(spec: RunSpec, data: CheckedData, folder: Path) -> Prepared:
         warning = mosaic_warning(spec.settings, stage.epochs)
         if warning:
             notes.append(warning if len(stages) == 1 else f"stage {number}: {warning}")
+    notes += _data_notes(spec, data)
+    for number, stage in enumerate(stages, 1):
+        few = few_steps(spec, len(data.dataset.train), stage.epochs or 0)
+        if few:
+            notes.append(few if len(stages) == 1 else f"stage {number}: {few}")
     workers = spec.settings.get("workers")
     if workers is not None and lower_workers(int(workers)) < int(workers):
         notes.append(f"workers={workers} is more than this machine's cores: lowered to {lower_workers(int(workers))}")
     if freezes[0].kept_fresh:
         notes.append(_fresh_note(freezes[0]))
     return Prepared(freezes, transfer, parameters, needed, tuple(notes))
+
+
+FEW_STEPS = 30
+"""Optimizer steps below which a stage is told that it hardly trains."""
+
+
+def few_steps(spec: RunSpec, images: int, epochs: int) -> str | None:
+    """Say so where a stage has few optimizer steps.
+
+    Ultralytics gathers gradients over `nbs / batch` batches before it steps (64 images by default).
+
+    Args:
+        spec: the run.
+        images: training images.
+        epochs: of the stage.
+    """
+    batch, nbs = int(spec.settings["batch"]), int(spec.settings.get("nbs", 64))
+    gathered = max(round(nbs / batch), 1)
+    steps = math.ceil(images / batch) * epochs // gathered
+    if steps >= FEW_STEPS:
+        return None
+    return (
+        f"only about {steps} optimizer steps (nbs={nbs} gathers {gathered} batches for each): good for a trial, not "
+        "for results; train longer, or set nbs to the batch size"
+    )
+
+
+def _data_notes(spec: RunSpec, data: CheckedData) -> list[str]:
+    notes, dataset = [], data.dataset
+    both = len(set(dataset.train) & set(dataset.val))
+    if both:
+        notes.append(f"{both} images are in both train and val: the metrics measure memory, not detection")
+    images = [*dataset.train, *dataset.val]
+    replaced = pictures_replaced(images) if spec.settings.get("cache") != "disk" else []
+    if replaced:
+        notes.append(
+            f"{len(replaced)} images have a .npy file beside them, such as {replaced[0].with_suffix('.npy')}: "
+            "Ultralytics reads it in place of the image; move it elsewhere unless it is its own cache"
+        )
+    return notes
 
 
 def _fresh_note(freeze: Freeze) -> str:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from frostline.errors import InputError
 from frostline.files import holds_files, write_json
-from frostline.freezing import FreezePlan
+from frostline.freezing import Freeze, FreezePlan
 from frostline.training.collect import collect_stages, measure_run, worse_stage
 from frostline.training.machine import MemoryPeak, choose_device, describe_device, versions
 from frostline.training.prepare import Prepared, check_data, prepare
@@ -179,7 +180,7 @@ def execute(
         **spec.to_dict(),
         "status": "running",
         "imgsz": spec.settings["imgsz"],
-        "freeze_depth": spec.plan.freeze_depth,
+        "freeze_depth": depth_of(prepared.freezes),
         "device": describe_device(chosen),
         "versions": versions(),
         "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
@@ -203,6 +204,12 @@ def execute(
     if record["audit"] != "PASS":
         raise AuditError(f"{folder}: the audit failed; see {folder / 'audit.json'}")
     return Run(folder, record)
+
+
+def depth_of(freezes: Sequence[Freeze]) -> int | None:
+    """Return a run's freeze depth: leading layers frozen in every stage, or None where there is no one such number."""
+    depths = {freeze.depth for freeze in freezes}
+    return depths.pop() if len(depths) == 1 else None
 
 
 def announce(spec: RunSpec, prepared: Prepared, device: str, observer: Observer) -> None:

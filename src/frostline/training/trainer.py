@@ -21,6 +21,8 @@ from ultralytics.models.yolo.detect import DetectionTrainer
 from ultralytics.utils import YAML
 from ultralytics.utils.torch_utils import strip_optimizer, unwrap_model
 
+from frostline.datasets import load_dataset
+from frostline.errors import InputError
 from frostline.files import write_bytes, write_text, written_beside
 from frostline.freezing import (
     Audit,
@@ -141,6 +143,7 @@ class StageTrainer(DetectionTrainer):
 
     def _setup_train(self) -> None:
         super()._setup_train()
+        self._check_nothing_dropped()
         self._model_train()
         assert self.freeze is not None
         model = unwrap_model(self.model)
@@ -154,6 +157,17 @@ class StageTrainer(DetectionTrainer):
         else:
             self.progress = Progress(self.freeze, self._transfer, self.watch.fingerprints, seeds=self._seeds())
         summarize_trainable_and_bn(model, self.job.tag)
+
+    def _check_nothing_dropped(self) -> None:
+        """Make sure that Ultralytics took every image: it leaves out what it cannot read, with a warning at most."""
+        known = load_dataset(str(self.args.data))
+        for name, files, loader in (("train", known.train, self.train_loader), ("val", known.val, self.test_loader)):
+            missing = sorted({str(file) for file in files} - set(loader.dataset.im_files))
+            if missing:
+                raise InputError(
+                    f"{missing[0]}: Ultralytics left {len(missing)} of {len(files)} {name} images out as unreadable; "
+                    "frostline data check tells why"
+                )
 
     def _seeds(self) -> dict[str, int]:
         seed = int(self.args.seed)
