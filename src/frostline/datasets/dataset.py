@@ -42,6 +42,7 @@ class Dataset:
         train: images to train on, sorted as Ultralytics sorts them.
         val: images to validate on.
         test: images of the optional test split; empty where there is none.
+        pixels: the entry `pixels:`, as it stands there; None where there is none. See `pixel_format`.
     """
 
     yaml: Path
@@ -49,6 +50,7 @@ class Dataset:
     train: list[Path]
     val: list[Path]
     test: list[Path] = field(default_factory=list)
+    pixels: Any = None
 
     @property
     def splits(self) -> dict[str, list[Path]]:
@@ -109,7 +111,7 @@ def _load(file: Path) -> Dataset:
     names = _names(file, content)
     root = _root(file, content)
     splits = {key: _images(file, key, root, content[key]) for key in ("train", "val", "test") if content.get(key)}
-    return Dataset(yaml=file.absolute(), names=names, **splits)
+    return Dataset(yaml=file.absolute(), names=names, pixels=content.get("pixels"), **splits)
 
 
 def _find(data: str) -> Path:

@@ -1,9 +1,10 @@
-"""What the first and last bytes of an image tell: whether the file is whole, and how many bits it has."""
+"""What the first and last bytes of an image tell: whether the file is whole, and how its values are stored."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from frostline.errors import InputError
@@ -13,11 +14,27 @@ _PNG_END, _JPEG_END = b"IEND\xaeB`\x82", b"\xff\xd9"
 _TAIL = 4096
 """Bytes at the end in which the end mark must stand; some writers put padding behind it."""
 
+_OPENCV_COMPRESSIONS = frozenset((1, 2, 3, 4, 5, 7, 8, 32773, 32946))
+"""None, CCITT, LZW, JPEG, deflate and PackBits, by their TIFF numbers; OpenCV reads a zstd file as nothing."""
+
 _REPAIR = "restore the file or take it out of the dataset"
 
 
-def image_bits(path: Path) -> int:
-    """Return the bits of a sample of an image, after making sure that the file is whole, without decoding it.
+@dataclass(frozen=True)
+class StoredAs:
+    """How an image file holds its pixels.
+
+    Attributes:
+        kind: `uint8`, `uint16` or `float32`.
+        by_opencv: whether OpenCV, and with it Ultralytics, decodes the file without loss.
+    """
+
+    kind: str
+    by_opencv: bool = True
+
+
+def stored_as(path: Path) -> StoredAs:
+    """Tell how an image is stored, after making sure that the file is whole, without decoding it.
 
     A PNG must hold its IEND chunk (PNG specification, section 5.6) and a JPEG its end-of-image marker (ITU-T T.81,
     B.1.1.3) near the end; every strip or tile of a TIFF must lie within the file. Other formats are only looked at
@@ -27,7 +44,7 @@ def image_bits(path: Path) -> int:
         path: an image.
 
     Raises:
-        InputError: it is gone, empty, cut off, or cannot be read.
+        InputError: it is gone, empty, cut off, cannot be read, or holds values of another type.
     """
     try:
         with path.open("rb") as stream:
@@ -39,17 +56,17 @@ def image_bits(path: Path) -> int:
     if not header:
         raise InputError(f"{path}: the image is empty; {_REPAIR}")
     if path.suffix.lower() in {".tif", ".tiff"}:
-        return _tiff_bits(path)
+        return _tiff(path)
     if header.startswith(_PNG):
         if _PNG_END not in tail or len(header) < 25:
             raise InputError(f"{path}: the image is cut off; {_REPAIR}")
-        return max(header[24], 8)
+        return StoredAs("uint16", by_opencv=False) if header[24] == 16 else StoredAs("uint8")
     if header.startswith(_JPEG) and _JPEG_END not in tail:
         raise InputError(f"{path}: the image is cut off; {_REPAIR}")
-    return 8
+    return StoredAs("uint8")
 
 
-def _tiff_bits(path: Path) -> int:
+def _tiff(path: Path) -> StoredAs:
     import tifffile
 
     try:
@@ -58,32 +75,42 @@ def _tiff_bits(path: Path) -> int:
             ends = (start + count for start, count in zip(page.dataoffsets, page.databytecounts, strict=True))
             if max(ends, default=0) > tiff.filehandle.size:
                 raise InputError(f"{path}: the image is cut off; {_REPAIR}")
-            return int(page.dtype.itemsize) * 8
+            kind, compression = str(page.dtype), int(page.compression)
     except InputError:
         raise
     except (OSError, ValueError, IndexError, AttributeError) as error:  # TiffFileError is a ValueError
         raise InputError(f"{path}: cannot be read as TIFF; {_REPAIR}") from error
+    if kind == "bool":
+        return StoredAs("uint8")
+    if kind not in ("uint8", "uint16", "float32"):
+        raise InputError(f"{path}: holds {kind} values; save the image as uint8, uint16 or float32")
+    return StoredAs(kind, by_opencv=kind == "uint8" and compression in _OPENCV_COMPRESSIONS)
 
 
-def check_images(images: Sequence[Path]) -> None:
+def check_images(images: Sequence[Path]) -> frozenset[StoredAs]:
     """Refuse images that training would drop, or read in part, without a word.
 
-    Ultralytics leaves an unreadable image out, fills the missing part of a truncated one with grey, and keeps the high
-    byte of a 16-bit one.
+    Ultralytics leaves an unreadable image out and fills the missing part of a truncated one with grey.
 
     Args:
         images: of a dataset; the first and last bytes of each are read.
 
+    Returns:
+        Every way in which they are stored.
+
     Raises:
-        InputError: one is not whole, or has more than 8 bits.
+        InputError: one is not whole, or not of the type of the others.
     """
+    first: dict[StoredAs, Path] = {}
     for path in images:
-        bits = image_bits(path)
-        if bits > 8:
-            raise InputError(
-                f"{path}: {bits} bits a sample, of which training would keep 8 in this version; make an 8-bit dataset, "
-                "such as by frostline chroma convert SRC DST --isd ... --encode log --bits 8"
-            )
+        first.setdefault(stored_as(path), path)
+    kinds = {stored.kind: path for stored, path in reversed(first.items())}
+    if len(kinds) > 1:
+        (one, here), (other, there) = sorted(kinds.items())[:2]
+        raise InputError(
+            f"{here}: holds {one} values, but {there} {other} ones; a dataset must be of one type, convert one of them"
+        )
+    return frozenset(first)
 
 
 def pictures_replaced(images: Sequence[Path]) -> list[Path]:

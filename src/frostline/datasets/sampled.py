@@ -7,6 +7,8 @@ from typing import Any
 
 from ultralytics.data.dataset import YOLODataset
 
+from frostline.datasets.exact import ExactDataset
+
 
 class SampledDataset(YOLODataset):
     """Ultralytics' dataset, cut down to a seeded sample of its images.
@@ -32,3 +34,7 @@ class SampledDataset(YOLODataset):
             labels = [labels[index] for index in chosen]
             self.im_files = [label["im_file"] for label in labels]
         return labels
+
+
+class SampledExactDataset(SampledDataset, ExactDataset):
+    """The same of an `ExactDataset`."""

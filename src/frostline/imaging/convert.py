@@ -22,6 +22,7 @@ from frostline.imaging.isd import IsdTable, isd_table
 from frostline.imaging.manifest import Manifest, Source
 from frostline.imaging.parallel import each, worker_count
 from frostline.imaging.plan import Failure, Task, check_folders, plan, remove, tasks_from, unchanged
+from frostline.imaging.srgb import FULL_SCALE
 
 log = logging.getLogger(__name__)
 
@@ -111,7 +112,7 @@ def convert_folder(
     removed = remove(dst, before.images.keys() - {task.name for task in tasks})
     waiting = [task for task in chosen if task.name not in record.images]
     skipped = len(chosen) - len(waiting)
-    labels = _copy_dataset(src, dst, tasks, record)
+    labels = _copy_dataset(src, dst, tasks, record, _pixels(parameters))
 
     def report(done: int) -> None:
         if progress is not None:
@@ -142,12 +143,20 @@ def _parameters(
     return {**shared, "log_range": [anchor - LOG_SPAN, anchor + LOG_SPAN]} if encode == "log" else shared
 
 
-def _copy_dataset(src: Path, dst: Path, tasks: list[Task], record: Manifest) -> int:
+def _pixels(parameters: dict[str, Any]) -> dict[str, Any]:
+    """Say what the values of the converted images are, in the words of data.yaml; 8-bit ones need no words."""
+    if parameters["bits"] == 8:
+        return {}
+    stored = {"range": [0, FULL_SCALE], "encoding": parameters["encode"]}
+    return {**stored, "log_range": parameters["log_range"]} if parameters["encode"] == "log" else stored
+
+
+def _copy_dataset(src: Path, dst: Path, tasks: list[Task], record: Manifest, pixels: dict[str, Any]) -> int:
     """Write what is not an image; the manifest first, so that a killed run is known as ours when it is resumed."""
     try:
         record.save(dst)
         labels = folders.copy_labels(src, dst, {Path(task.source.source): Path(task.name) for task in tasks})
-        folders.copy_data_yaml(src, dst, {task.source.source: task.name for task in tasks})
+        folders.copy_data_yaml(src, dst, {task.source.source: task.name for task in tasks}, pixels)
     except OSError as error:
         raise InputError(f"{dst}: cannot be written ({error.strerror})") from None
     return labels

@@ -69,7 +69,9 @@ def copy_labels(source: Path, target: Path, images: Mapping[Path, Path]) -> int:
     return copied
 
 
-def copy_data_yaml(source: Path, target: Path, renamed: dict[str, str]) -> bool:
+def copy_data_yaml(
+    source: Path, target: Path, renamed: dict[str, str], pixels: Mapping[str, Any] | None = None
+) -> bool:
     """Write the dataset's data.yaml below `target`, with every path relative to it, and say whether there was one.
 
     `path` is left out, as Ultralytics then takes the folder of data.yaml, and so is `download`, which Ultralytics would
@@ -79,6 +81,8 @@ def copy_data_yaml(source: Path, target: Path, renamed: dict[str, str]) -> bool:
         source: the dataset folder.
         target: where the copy of it grows.
         renamed: for every image of the copy its path relative to either folder, old to new.
+        pixels: what the copy's values are, as `datasets.pixel_format` reads it; empty for 8 bits, None for the
+            same as the source's.
 
     Raises:
         InputError: if data.yaml is not a mapping, or a split of it lies outside the folder.
@@ -94,6 +98,10 @@ def copy_data_yaml(source: Path, target: Path, renamed: dict[str, str]) -> bool:
         raise InputError(f"{file}: expected a mapping with train, val and names")
     base = source / str(content.pop("path", None) or ".")
     content.pop("download", None)
+    if pixels is not None:
+        content.pop("pixels", None)
+    if pixels:
+        content["pixels"] = dict(pixels)
     for split in _SPLITS:
         if content.get(split):
             content[split] = _relative_split(file, base, content[split])

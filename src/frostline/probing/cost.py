@@ -11,6 +11,8 @@ from typing import Any
 import torch
 from torch import nn
 
+from frostline.datasets.build import build_split
+from frostline.datasets.exact import to_unit
 from frostline.freezing import Freeze, apply_freeze, put_batchnorms_in_eval
 from frostline.training.machine import MemoryPeak, hushed, use_all_cores
 from frostline.training.prepare import CheckedData, Prepared, build_model
@@ -81,7 +83,7 @@ def time_batch(spec: RunSpec, data: CheckedData, freeze: Freeze, device: str) ->
         model.to(target)
         apply_freeze(model, freeze)
         batch = {k: v.to(target) if isinstance(v, torch.Tensor) else v for k, v in batch.items()}
-        batch["img"] = batch["img"].float() / 255
+        batch["img"] = to_unit(batch["img"], data.pixels)
         train_seconds = _timed(lambda: _step(model, freeze, batch), target)
         model.eval()
         forward_seconds = _timed(lambda: _forward(model, batch["img"]), target)
@@ -90,7 +92,6 @@ def time_batch(spec: RunSpec, data: CheckedData, freeze: Freeze, device: str) ->
 
 def _loader(spec: RunSpec, data: CheckedData, model: nn.Module) -> Any:
     from ultralytics.cfg import get_cfg
-    from ultralytics.data import build_yolo_dataset
     from ultralytics.data.utils import check_det_dataset
 
     stage = spec.plan.stages[0]
@@ -98,7 +99,7 @@ def _loader(spec: RunSpec, data: CheckedData, model: nn.Module) -> Any:
     model.args = args
     info = check_det_dataset(str(data.dataset.yaml))
     stride = max(int(torch.as_tensor(model.stride).max()), 32)
-    dataset = build_yolo_dataset(args, info["train"], args.batch, info, mode="train", stride=stride)
+    dataset = build_split(args, info["train"], args.batch, info, data.pixels, mode="train", rect=False, stride=stride)
 
     def load() -> dict[str, Any]:
         batch: dict[str, Any] = dataset.collate_fn([dataset[index % len(dataset)] for index in range(args.batch)])

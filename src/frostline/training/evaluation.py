@@ -14,7 +14,9 @@ from ultralytics.models.yolo.detect import DetectionValidator
 from ultralytics.utils import nms, ops
 
 from frostline.analysis.predictions import DetectionTable, PredictionSettings
-from frostline.datasets.sampled import SampledDataset
+from frostline.datasets import EIGHT_BITS, PixelFormat, load_dataset, pixel_format
+from frostline.datasets.build import build_split
+from frostline.training.images import float32_convolutions, pictures, to_device
 from frostline.training.machine import hushed, use_all_cores
 
 NO_TIME_LIMIT = 1e6
@@ -58,8 +60,10 @@ class RecordingValidator(DetectionValidator):
         table: where boxes go, or None.
         keep: images at most, a seeded sample; None for all.
         sample_seed: of that sample.
+        pixels: format of the images.
     """
 
+    pixels: PixelFormat = EIGHT_BITS
     table: DetectionTable | None = None
     keep: int | None = None
     sample_seed: int = 0
@@ -74,22 +78,24 @@ class RecordingValidator(DetectionValidator):
 
     def build_dataset(self, img_path: str, mode: str = "val", batch: int | None = None) -> Any:
         """Build the split, or a sample of it."""
-        if self.keep is None:
-            return super().build_dataset(img_path, mode, batch)
-        return SampledDataset(
-            img_path=img_path,
-            imgsz=self.args.imgsz,
-            batch_size=batch,
-            augment=False,
-            hyp=self.args,
-            rect=True,
-            stride=self.stride,
-            pad=0.5,
-            task="detect",
-            data=self.data,
-            keep=self.keep,
-            sample_seed=self.sample_seed,
-        )
+        return build_split(
+            self.args, img_path, batch, self.data, self.pixels, mode=mode, rect=True, stride=self.stride,
+            keep=self.keep, sample_seed=self.sample_seed,
+        )  # fmt: skip
+
+    def preprocess(self, batch: dict[str, Any]) -> dict[str, Any]:
+        """Move a batch to the device, with pixels in [0, 1] by the range of their format."""
+        if not self.pixels.deep:
+            return dict(super().preprocess(batch))
+        return to_device(batch, self.device, self.pixels)
+
+    def plot_val_samples(self, batch: dict[str, Any], ni: int) -> None:
+        """Plot a batch with its labels, tone-mapped where it has more than 8 bits."""
+        super().plot_val_samples(pictures(batch, self.pixels), ni)
+
+    def plot_predictions(self, batch: dict[str, Any], preds: Any, ni: int, max_det: int | None = None) -> None:
+        """Plot a batch with its detections, tone-mapped where it has more than 8 bits."""
+        super().plot_predictions(pictures(batch, self.pixels), preds, ni, max_det)
 
     def postprocess(self, preds: Any) -> list[dict[str, torch.Tensor]]:
         """Suppress overlapping boxes as Ultralytics does, however long it takes."""
@@ -167,6 +173,9 @@ def evaluate_checkpoint(
         "split": split, "plots": plots, "workers": workers, "mode": "val", "task": "detect", "augmentations": [],
     }  # fmt: skip
     validator = RecordingValidator(args=overrides, save_dir=folder)
+    validator.pixels = pixel_format(load_dataset(data))
+    if validator.pixels.deep:
+        float32_convolutions()
     validator.table, validator.keep, validator.sample_seed = DetectionTable(), keep, sample_seed
     with hushed() if quiet else nullcontext():
         validator()

@@ -10,7 +10,15 @@ from pathlib import Path
 
 from torch import nn
 
-from frostline.datasets import Dataset, LabelSummary, check_labels, load_dataset
+from frostline.datasets import (
+    EIGHT_BITS,
+    Dataset,
+    LabelSummary,
+    PixelFormat,
+    check_labels,
+    load_dataset,
+    pixel_format,
+)
 from frostline.datasets.headers import check_images, pictures_replaced
 from frostline.errors import InputError
 from frostline.freezing import Freeze, resolve_freeze
@@ -32,6 +40,7 @@ class Prepared:
         parameters: of the model.
         disk_bytes: the disk it will fill, about.
         warnings: what its user should know.
+        pixels: of its dataset.
     """
 
     freezes: tuple[Freeze, ...]
@@ -39,6 +48,7 @@ class Prepared:
     parameters: int
     disk_bytes: int
     warnings: tuple[str, ...] = field(default=())
+    pixels: PixelFormat = EIGHT_BITS
 
 
 @dataclass(frozen=True)
@@ -47,21 +57,27 @@ class CheckedData:
 
     dataset: Dataset
     labels: LabelSummary
+    pixels: PixelFormat = EIGHT_BITS
 
 
 def check_data(data: str | Path) -> CheckedData:
     """Read a data.yaml and every label, and look at the ends of every image.
 
     Raises:
-        InputError: see `datasets.load_dataset`, `datasets.check_labels` and `datasets.headers.check_images`.
+        InputError: see `datasets.load_dataset`, `datasets.check_labels`, `datasets.headers.check_images` and
+            `datasets.pixel_format`.
     """
     dataset = load_dataset(data)
     count = sum(len(images) for images in dataset.splits.values())
     if count > 5000:  # a second or more
         logger.info("checking the labels of %d images in %s", count, data)
-    for images in dataset.splits.values():
-        check_images(images)
-    return CheckedData(dataset, check_labels(dataset))
+    stored = check_images([image for images in dataset.splits.values() for image in images])
+    if len(stored) > 1:  # of one type, by check_images: 8-bit files, of which OpenCV reads some
+        raise InputError(
+            f"{dataset.yaml}: OpenCV reads some of its 8-bit TIFFs and not others, so Ultralytics would leave those "
+            "out; save all with the same compression, such as LZW"
+        )
+    return CheckedData(dataset, check_labels(dataset), pixel_format(dataset))
 
 
 def build_model(spec: RunSpec, names: dict[int, str]) -> tuple[nn.Module, Transfer]:
@@ -113,6 +129,11 @@ def prepare(spec: RunSpec, data: CheckedData, folder: Path) -> Prepared:
         InputError: see `build_model`, `freezing.resolve_freeze` and `machine.check_disk`; or weights in which nothing
             fits the model.
     """
+    if data.pixels.deep and spec.settings.get("amp"):
+        raise InputError(
+            f"amp={spec.settings['amp']}: mixed precision rounds pixels to 11 bits at most before the first "
+            f"convolution, and {data.dataset.yaml} has {data.pixels.kind} images; leave amp off"
+        )
     model, transfer = build_model(spec, data.dataset.names)
     if transfer.source is not None and transfer.loaded == 0:
         raise InputError(f"{spec.weights}: not one tensor fits {spec.model}; are they of the same family and size?")
@@ -141,7 +162,7 @@ def prepare(spec: RunSpec, data: CheckedData, folder: Path) -> Prepared:
         notes.append(f"workers={workers} is more than this machine's cores: lowered to {lower_workers(int(workers))}")
     if freezes[0].kept_fresh:
         notes.append(_fresh_note(freezes[0]))
-    return Prepared(freezes, transfer, parameters, needed, tuple(notes))
+    return Prepared(freezes, transfer, parameters, needed, tuple(notes), data.pixels)
 
 
 FEW_STEPS = 30
@@ -182,6 +203,19 @@ def _data_notes(spec: RunSpec, data: CheckedData) -> list[str]:
             "Ultralytics reads it in place of the image; move it elsewhere unless it is its own cache"
         )
     return notes
+
+
+def describe_pixels(pixels: PixelFormat) -> str:
+    """Say how images of more than 8 bits are taken: what nobody would notice if it were wrong."""
+    light = {
+        "linear": "linear light",
+        "srgb": "sRGB encoded",
+        "log": "logarithms of light" + (" from {:g} to {:g}".format(*pixels.log_range) if pixels.log_range else ""),
+    }[pixels.encoding]
+    return (
+        f"{pixels.kind} images, {light}: {pixels.low:g} becomes 0 and {pixels.high:g} becomes 1; "
+        "hue and saturation are left alone"
+    )
 
 
 def _fresh_note(freeze: Freeze) -> str:

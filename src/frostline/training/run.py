@@ -13,7 +13,7 @@ from frostline.files import holds_files, write_json
 from frostline.freezing import Freeze, FreezePlan
 from frostline.training.collect import collect_stages, measure_run, worse_stage
 from frostline.training.machine import MemoryPeak, choose_device, describe_device, versions
-from frostline.training.prepare import Prepared, check_data, prepare
+from frostline.training.prepare import Prepared, check_data, describe_pixels, prepare
 from frostline.training.record import RECORD, AuditError, LoggingObserver, Observer, Run
 from frostline.training.settings import resolve_settings
 from frostline.training.spec import RunSpec, absolute, differences, layers_in_words, stage_tag
@@ -181,6 +181,7 @@ def execute(
         "status": "running",
         "imgsz": spec.settings["imgsz"],
         "freeze_depth": depth_of(prepared.freezes),
+        "pixels": prepared.pixels.to_dict(),
         "device": describe_device(chosen),
         "versions": versions(),
         "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
@@ -222,6 +223,8 @@ def announce(spec: RunSpec, prepared: Prepared, device: str, observer: Observer)
     observer.say(prepared.transfer.describe())
     for freeze in prepared.freezes:
         observer.say(freeze.describe())
+    if prepared.pixels.deep:
+        observer.say(describe_pixels(prepared.pixels))
     for warning in prepared.warnings:
         observer.say(f"warning: {warning}")
 

@@ -21,7 +21,8 @@ from ultralytics.models.yolo.detect import DetectionTrainer
 from ultralytics.utils import YAML
 from ultralytics.utils.torch_utils import strip_optimizer, unwrap_model
 
-from frostline.datasets import load_dataset
+from frostline.datasets import Dataset, PixelFormat, load_dataset, pixel_format
+from frostline.datasets.build import build_split
 from frostline.errors import InputError
 from frostline.files import write_bytes, write_text, written_beside
 from frostline.freezing import (
@@ -37,6 +38,7 @@ from frostline.freezing import (
 )
 from frostline.training.checkpoints import count_transfer, saved_tensors
 from frostline.training.evaluation import RecordingValidator
+from frostline.training.images import float32_convolutions, pictures, to_device
 from frostline.training.machine import MemoryPeak, hushed, lower_workers, use_all_cores
 from frostline.training.progress import Progress
 
@@ -101,6 +103,10 @@ class StageTrainer(DetectionTrainer):
         self._source: nn.Module | None = None
         self._transfer: dict[str, Any] = {}
         self._fresh: frozenset[str] = frozenset()
+        self.known: Dataset = load_dataset(str(overrides["data"]))
+        self.pixels: PixelFormat = pixel_format(self.known)
+        if self.pixels.deep:  # they are not changed there, and args.yaml tells what was done
+            overrides = {**overrides, "hsv_h": 0.0, "hsv_s": 0.0}
         super().__init__(overrides=overrides)
         if self.device.type == "cpu":
             use_all_cores()
@@ -132,6 +138,27 @@ class StageTrainer(DetectionTrainer):
         self.args.freeze = ultralytics_freeze(self.model, self.freeze) or None
         YAML.save(self.save_dir / "args.yaml", vars(self.args))
 
+    def build_dataset(self, img_path: str, mode: str = "train", batch: int | None = None) -> Any:
+        """Build a split: Ultralytics' own dataset for 8 bits, ours for more."""
+        stride = max(int(unwrap_model(self.model).stride.max()), 32)
+        return build_split(
+            self.args, img_path, batch, self.data, self.pixels, mode=mode, rect=mode == "val", stride=stride
+        )
+
+    def preprocess_batch(self, batch: dict[str, Any]) -> dict[str, Any]:
+        """Move a batch to the device, with pixels in [0, 1] by the range of their format."""
+        if not self.pixels.deep:
+            return dict(super().preprocess_batch(batch))
+        batch = to_device(batch, self.device, self.pixels)
+        if self.args.multi_scale:  # resizes, and divides by 255
+            batch["img"] = batch["img"] * 255
+            return dict(super().preprocess_batch(batch))
+        return batch
+
+    def plot_training_samples(self, batch: dict[str, Any], ni: int) -> None:
+        """Plot a batch, tone-mapped where it has more than 8 bits."""
+        super().plot_training_samples(pictures(batch, self.pixels), ni)
+
     def build_optimizer(self, model: nn.Module, *args: Any, **kwargs: Any) -> torch.optim.Optimizer:
         """Apply the freeze to the last tensor, then build the optimizer over what trains, and nothing else."""
         assert self.freeze is not None
@@ -142,6 +169,8 @@ class StageTrainer(DetectionTrainer):
         return optimizer
 
     def _setup_train(self) -> None:
+        if self.pixels.deep:
+            float32_convolutions()
         super()._setup_train()
         self._check_nothing_dropped()
         self._model_train()
@@ -160,8 +189,8 @@ class StageTrainer(DetectionTrainer):
 
     def _check_nothing_dropped(self) -> None:
         """Make sure that Ultralytics took every image: it leaves out what it cannot read, with a warning at most."""
-        known = load_dataset(str(self.args.data))
-        for name, files, loader in (("train", known.train, self.train_loader), ("val", known.val, self.test_loader)):
+        splits = (("train", self.known.train, self.train_loader), ("val", self.known.val, self.test_loader))
+        for name, files, loader in splits:
             missing = sorted({str(file) for file in files} - set(loader.dataset.im_files))
             if missing:
                 raise InputError(
@@ -189,9 +218,11 @@ class StageTrainer(DetectionTrainer):
 
     def get_validator(self) -> RecordingValidator:
         """Return our validator, which lifts the time limit of NMS."""
-        return RecordingValidator(
+        validator = RecordingValidator(
             self.test_loader, save_dir=self.save_dir, args=copy(self.args), _callbacks=self.callbacks
         )
+        validator.pixels = self.pixels
+        return validator
 
     def save_metrics(self, metrics: dict[str, float]) -> None:
         """Write the epoch's row of `results.csv` and of `gradients.csv`."""

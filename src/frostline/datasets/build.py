@@ -1,0 +1,70 @@
+"""The dataset class that a split needs, built with Ultralytics' own arguments."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ultralytics.data import build_yolo_dataset
+from ultralytics.data.utils import get_split_fraction
+from ultralytics.utils import colorstr
+
+from frostline.datasets.exact import ExactDataset
+from frostline.datasets.pixel_format import PixelFormat
+from frostline.datasets.sampled import SampledDataset, SampledExactDataset
+
+
+def build_split(
+    args: Any,
+    images: str,
+    batch: int | None,
+    data: dict[str, Any],
+    pixels: PixelFormat,
+    *,
+    mode: str,
+    rect: bool,
+    stride: int,
+    keep: int | None = None,
+    sample_seed: int = 0,
+) -> Any:
+    """Build a split's dataset.
+
+    8-bit images that OpenCV reads get Ultralytics' own dataset from its own function, and so exactly its tensors.
+
+    Args:
+        args: Ultralytics' arguments.
+        images: the split's images, as data.yaml names them.
+        batch: images a batch, for rectangular batches.
+        data: Ultralytics' reading of data.yaml.
+        pixels: of the dataset.
+        mode: `train`, which augments, or `val`.
+        rect: rectangular batches.
+        stride: of the model.
+        keep: images at most, a seeded sample; None for all.
+        sample_seed: of that sample.
+    """
+    split = "train" if mode == "train" else (args.split or "val")
+    fraction = get_split_fraction(args.fraction, split)
+    if not pixels.exact and keep is None:
+        return build_yolo_dataset(args, images, batch, data, mode=mode, rect=rect, stride=stride, fraction=fraction)
+    kind: Any = ExactDataset if keep is None else SampledExactDataset if pixels.exact else SampledDataset
+    more: dict[str, Any] = {"pixels": pixels} if pixels.exact else {}
+    if keep is not None:
+        more |= {"keep": keep, "sample_seed": sample_seed}
+    return kind(
+        img_path=images,
+        imgsz=args.imgsz,
+        batch_size=batch,
+        augment=mode == "train",
+        hyp=args,
+        rect=args.rect or rect,
+        cache=args.cache or None,
+        single_cls=args.single_cls or False,
+        stride=stride,
+        pad=0.0 if mode == "train" else 0.5,
+        prefix=colorstr(f"{mode}: "),
+        task="detect",
+        classes=args.classes,
+        data=data,
+        fraction=fraction,
+        **more,
+    )
