@@ -179,5 +179,5 @@ def _changed(values: NDArray[Any], factor: float, pixels: PixelFormat) -> NDArra
 
 def _back(values: NDArray[Any], pixels: PixelFormat) -> NDArray[Any]:
     """Clip to the range and round to the type."""
-    clipped = np.clip(values, pixels.low, pixels.high)
+    clipped: NDArray[Any] = np.clip(values, pixels.low, pixels.high)
     return clipped.astype(np.float32) if pixels.kind == "float32" else np.rint(clipped).astype(np.uint16)
