@@ -90,28 +90,34 @@ def resolve_freeze(model: Any, stage: Stage, fresh: Iterable[str] = (), freeze_f
         InputError: the selector is wrong for this model, everything would be frozen, or the model has no weights from
             a checkpoint and would freeze random ones.
     """
-    layers = find_layers(model)
-    picked = _frozen_selection(layers, stage, model)
-    names = [name for name, _ in layers.named_parameters()]
-    sizes = {name: parameter.numel() for name, parameter in layers.named_parameters()}
-    fixed = [name for name in names if is_fixed(name)]
-    candidates = [name for name in names if name in picked and not is_fixed(name)]
-    if candidates and len(candidates) + len(fixed) == len(names):
+    freeze = freeze_selection(model, frozen_selection(model, stage), fresh, freeze_fresh)
+    candidates = len(freeze.frozen) + len(freeze.kept_fresh)
+    if candidates and len(freeze.trainable) == len(freeze.kept_fresh):
         raise InputError(
-            f"'{stage.selector}' freezes everything: the model has layers 0 to {len(layers) - 1}; "
+            f"'{stage.selector}' freezes everything: the model has layers 0 to {freeze.total_layers - 1}; "
             "leave at least one to train"
         )
     if stage.freeze not in (None, "none") and not candidates:
         raise InputError(f"'{stage.selector}' freezes nothing: what it picks has no weights that would train")
-    fresh = frozenset(fresh)
-    kept = [] if freeze_fresh else [name for name in candidates if name in fresh]
-    if candidates and not freeze_fresh and len(kept) == len(candidates):
+    if candidates and not freeze.frozen:
         raise InputError(
-            f"'{stage.selector}' would freeze random weights: none of those {len(candidates)} tensors came from a "
+            f"'{stage.selector}' would freeze random weights: none of those {candidates} tensors came from a "
             "checkpoint; start from a checkpoint (a .pt model, or --weights), or insist with --freeze-fresh"
         )
-    frozen = sorted(set(candidates) - set(kept), key=names.index)
-    held = set(frozen)
+    return freeze
+
+
+def freeze_selection(model: Any, picked: Selection, fresh: Iterable[str] = (), freeze_fresh: bool = False) -> Freeze:
+    """Work out what freezing a selection means, tensor by tensor; anything goes. See `resolve_freeze`."""
+    layers = find_layers(model)
+    sizes = {name: parameter.numel() for name, parameter in layers.named_parameters()}
+    names = list(sizes)
+    fixed = [name for name in names if is_fixed(name)]
+    fresh = frozenset(fresh)
+    candidates = [name for name in names if name in picked and not is_fixed(name)]
+    kept = [] if freeze_fresh else [name for name in candidates if name in fresh]
+    held = set(candidates) - set(kept)
+    frozen = [name for name in names if name in held]
     trainable = [name for name in names if name not in held and not is_fixed(name)]
     return Freeze(
         selected_layers=picked.layers,
@@ -127,7 +133,9 @@ def resolve_freeze(model: Any, stage: Stage, fresh: Iterable[str] = (), freeze_f
     )
 
 
-def _frozen_selection(layers: nn.Sequential, stage: Stage, model: Any) -> Selection:
+def frozen_selection(model: Any, stage: Stage) -> Selection:
+    """Return what a stage picks to be frozen, from the layers that it lists or from those that it lets train."""
+    layers = find_layers(model)
     if stage.train_only is None:
         return select(stage.freeze or "none", model)
     train = select(stage.train_only, model)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from frostline.errors import InputError, did_you_mean
 from frostline.files import read_yaml
+from frostline.freezing.schedules import Adaptive, FreezeOut, Rates, Unfreeze
 from frostline.freezing.selectors import check_syntax
 
 
@@ -27,6 +28,10 @@ class Stage(_Model):
         lrf: last learning rate as a fraction of `lr0`; None takes the run's.
         cos_lr: cosine schedule rather than linear; None takes the run's.
         warmup_epochs: None takes the run's.
+        unfreeze: thaw what is frozen piece by piece; see `Unfreeze`.
+        freezeout: freeze layers one after the other as their rates reach 0; see `FreezeOut`.
+        adaptive: freeze layers once they have settled; see `Adaptive`.
+        rates: a learning rate for each layer; see `Rates`.
     """
 
     epochs: Annotated[int, Field(gt=0)] | None = None
@@ -36,6 +41,15 @@ class Stage(_Model):
     lrf: Annotated[float, Field(gt=0, le=1)] | None = None
     cos_lr: bool | None = None
     warmup_epochs: Annotated[float, Field(ge=0)] | None = None
+    unfreeze: Unfreeze | None = None
+    freezeout: FreezeOut | None = None
+    adaptive: Adaptive | None = None
+    rates: Rates | None = None
+
+    @field_validator("rates", mode="before")
+    @classmethod
+    def _short_rates(cls, value: Any) -> Any:
+        return Rates.read(value)
 
     @field_validator("freeze", "train_only", mode="before")
     @classmethod
@@ -64,10 +78,32 @@ class Stage(_Model):
         """The stage in words: `freeze 0-2`, `train only 0-5`, `freeze none`."""
         return f"train only {self.train_only}" if self.train_only is not None else f"freeze {self.freeze or 'none'}"
 
+    @model_validator(mode="after")
+    def _one_schedule(self) -> Stage:
+        given = [name for name in ("unfreeze", "freezeout", "adaptive") if getattr(self, name) is not None]
+        if len(given) > 1:
+            raise ValueError(f"give one of {' and '.join(given)}: each decides alone what freezes when")
+        if self.unfreeze is not None and not self.selects:
+            raise ValueError("unfreeze needs something to thaw: say what is frozen first, such as freeze: backbone")
+        if self.freezeout is not None and (self.cos_lr is not None or self.lrf is not None):
+            raise ValueError("freezeout has learning rates of its own; leave out cos_lr and lrf")
+        return self
+
+    @property
+    def scheduled(self) -> bool:
+        """Whether what trains changes within the stage, or learning rates differ between layers."""
+        return any(part is not None for part in (self.unfreeze, self.freezeout, self.adaptive, self.rates))
+
+    @property
+    def selects(self) -> bool:
+        """Whether the selector freezes anything."""
+        return (self.train_only is not None and self.train_only != "all") or self.freeze not in (None, "none")
+
     @property
     def freezes(self) -> bool:
-        """Whether the stage freezes anything at all."""
-        return (self.train_only is not None and self.train_only != "all") or self.freeze not in (None, "none")
+        """Whether the stage freezes anything at all, at any time."""
+        zero = self.rates is not None and 0 in (self.rates.by or {}).values()
+        return self.selects or self.freezeout is not None or self.adaptive is not None or zero
 
 
 class FreezePlan(_Model):
@@ -144,6 +180,37 @@ class FreezePlan(_Model):
         )
 
     @classmethod
+    def gradual(
+        cls,
+        *,
+        every: int = 1,
+        start: Literal["head", "input"] = "head",
+        by: Literal["layer", "role"] = "layer",
+        freeze: str = "backbone,neck",
+    ) -> FreezePlan:
+        """Freeze by a selector, then thaw it piece by piece; see `Unfreeze`."""
+        return cls.parse({"freeze": freeze, "unfreeze": {"every": every, "from": start, "by": by}})
+
+    @classmethod
+    def freezeout(cls, *, first: float = 0.8, cubed: bool = True, scaled: bool = True) -> FreezePlan:
+        """Freeze layers one after the other as their rates fall to 0; see `FreezeOut`."""
+        return cls.parse({"freezeout": {"first": first, "cubed": cubed, "scaled": scaled}})
+
+    @classmethod
+    def adaptive(cls, **options: Any) -> FreezePlan:
+        """Freeze layers once they have settled; options as the attributes of `Adaptive`."""
+        return cls.parse({"adaptive": options})
+
+    @classmethod
+    def layerwise(cls, rates: Any) -> FreezePlan:
+        """Train every layer at a rate of its own.
+
+        Args:
+            rates: `auto`, `{"decay": 0.9}`, or factors by selector such as `{"backbone": 0.1, "head": 1.0}`.
+        """
+        return cls.parse({"rates": rates})
+
+    @classmethod
     def parse(cls, value: Any, where: str = "freeze plan") -> FreezePlan:
         """Read a plan from plain data.
 
@@ -186,7 +253,7 @@ class FreezePlan(_Model):
 
     def to_dict(self) -> dict[str, Any]:
         """Return the plan as plain data with unset fields left out; `parse` reads it back."""
-        return self.model_dump(exclude_none=True, exclude_defaults=False, mode="json")
+        return self.model_dump(exclude_none=True, exclude_defaults=False, mode="json", by_alias=True)
 
     @property
     def freezes(self) -> bool:
@@ -212,6 +279,8 @@ class FreezePlan(_Model):
     @property
     def freeze_depth(self) -> int | None:
         """Number of leading layers frozen in every stage; 0 for none; None for any other plan."""
+        if any(stage.scheduled for stage in self.stages):
+            return None
         if not self.freezes:
             return 0
         if len(self.stages) > 1 or self.stages[0].freeze is None:
