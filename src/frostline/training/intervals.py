@@ -19,6 +19,7 @@ class Interval:
         frozen_layers: layers frozen whole.
         fingerprints: of every frozen tensor and statistic at its start.
         audit: as plain data, once it is over.
+        got_gradient: trainable tensors that had a gradient in it, once it is over.
     """
 
     first: int
@@ -26,6 +27,7 @@ class Interval:
     frozen_layers: list[int] = field(default_factory=list)
     fingerprints: dict[str, str] = field(default_factory=dict)
     audit: dict[str, Any] | None = None
+    got_gradient: list[str] = field(default_factory=list)
 
 
 def interval_of(intervals: Sequence[Interval], epoch: int) -> Interval:

@@ -73,7 +73,10 @@ class Progress:
         self.epoch_seconds = {key: value for key, value in self.epoch_seconds.items() if key <= epoch}
         self.signals = self.signals[:epoch]
         self.decisions = [one for one in self.decisions if one["epoch"] <= epoch]
-        self.intervals = [one for one in self.intervals if one.first <= epoch]
+        kept = [one for one in self.intervals if one.first <= epoch]
+        if kept and len(kept) < len(self.intervals):
+            self.got_gradient, self.fingerprints = kept[-1].got_gradient, kept[-1].fingerprints
+        self.intervals = kept
         for one in self.intervals:
             if one.last is not None and one.last >= epoch:  # it ended after the epoch that training goes on from
                 one.last, one.audit = None, None
@@ -90,6 +93,7 @@ class Progress:
     def close(self, audit: Audit, epoch: int) -> None:
         """End the running interval before an epoch, counted from 0."""
         self.intervals[-1].last, self.intervals[-1].audit = epoch, audit.to_dict()
+        self.intervals[-1].got_gradient = self.got_gradient
 
     def decide(self, decision: Decision) -> str:
         """Note a change, and return it in words."""
