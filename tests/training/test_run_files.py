@@ -16,7 +16,7 @@ from frostline.training.progress import Progress
 from frostline.training.run import plan_name
 from frostline.training.spec import RunSpec, absolute, differences, layers_in_words, stage_tag
 from frostline.training.stage import StageResult
-from frostline.training.trainer import _WholeKeepingOne, trim_rows
+from frostline.training.trainer import _WholeKeepingOne, last_time, trim_rows
 
 
 def test_rows_after_the_saved_epoch_and_torn_ones_are_dropped(tmp_path: Path) -> None:
@@ -24,6 +24,9 @@ def test_rows_after_the_saved_epoch_and_torn_ones_are_dropped(tmp_path: Path) ->
     path.write_text("epoch, time, a\n1,1.0,5\n2,2.0,6\n3,3.0,7\n4,4")
     trim_rows(path, 2)
     assert path.read_text() == "epoch, time, a\n1,1.0,5\n2,2.0,6\n"
+    assert last_time(path) == 2.0 and last_time(tmp_path / "absent.csv") == 0.0
+    trim_rows(path, 0)
+    assert last_time(path) == 0.0
     trim_rows(tmp_path / "absent.csv", 2)
 
 

@@ -96,6 +96,7 @@ def _stage_record(spec: RunSpec, number: int, result: StageResult) -> dict[str, 
         "batchnorms_held": len(freeze.batchnorms),
         "best_epoch": result.best_epoch,
         "batch": result.progress.batch,
+        "workers": result.progress.workers,
         "resumed_at": result.progress.resumed_at,
         "metrics": {f"ultralytics/{key}": value for key, value in result.metrics.items()},
     }

@@ -33,6 +33,7 @@ class Progress:
         signals: of each finished epoch, what a schedule decides by.
         intervals: of a schedule, the stretches with one trainable set.
         decisions: of a schedule, every change between two epochs.
+        workers: loader processes as trained; 0 loads in the training process itself.
     """
 
     freeze: Freeze
@@ -48,6 +49,7 @@ class Progress:
     signals: list[EpochSignals] = field(default_factory=list)
     intervals: list[Interval] = field(default_factory=list)
     decisions: list[dict[str, Any]] = field(default_factory=list)
+    workers: int | None = None
 
     def save(self, folder: Path) -> None:
         """Write `progress.json` into a stage's folder, whole or not at all."""

@@ -12,7 +12,16 @@ from frostline.errors import InputError
 from frostline.files import holds_files, write_json
 from frostline.freezing import Freeze, FreezePlan
 from frostline.training.collect import collect_stages, measure_run, worse_stage
-from frostline.training.machine import MemoryPeak, choose_device, describe_device, versions
+from frostline.training.machine import (
+    MemoryPeak,
+    busy_warning,
+    choose_device,
+    describe_device,
+    load_average,
+    loader_workers,
+    usable_threads,
+    versions,
+)
 from frostline.training.prepare import Prepared, check_data, describe_pixels, prepare
 from frostline.training.record import RECORD, AuditError, LoggingObserver, Observer, Run
 from frostline.training.settings import resolve_settings
@@ -183,6 +192,8 @@ def execute(
         "freeze_depth": depth_of(prepared.freezes),
         "pixels": prepared.pixels.to_dict(),
         "device": describe_device(chosen),
+        "threads": usable_threads(),
+        "load_average": {"start": load_average(), "end": None},
         "versions": versions(),
         "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
     }
@@ -200,6 +211,7 @@ def execute(
         raise
     finally:
         record["wall_seconds"] = round(earlier + time.perf_counter() - started, 3)
+        record["load_average"]["end"] = load_average()
         record["peak_memory"] = memory.read()
         write_json(folder / RECORD, record)
     if record["audit"] != "PASS":
@@ -225,7 +237,14 @@ def announce(spec: RunSpec, prepared: Prepared, device: str, observer: Observer)
         observer.say(freeze.describe())
     if prepared.pixels.deep:
         observer.say(describe_pixels(prepared.pixels))
-    for warning in prepared.warnings:
+    observer.say(
+        "parameters are counted here as they train; Ultralytics counts them before the checkpoint is loaded, and after "
+        "BatchNorm is fused into the convolutions"
+    )
+    workers = loader_workers(spec.settings.get("workers"), device)
+    observer.say(f"images are loaded by {f'{workers} processes' if workers else 'the training process (workers=0)'}")
+    busy = busy_warning()
+    for warning in (*prepared.warnings, *([busy] if busy else [])):
         observer.say(f"warning: {warning}")
 
 
@@ -275,6 +294,7 @@ def _stages(
                 ),
                 memory,
                 on_epoch,
+                observer.say,
             )
         )
     return results

@@ -7,8 +7,8 @@ later breaks LambdaLR). So every layer has its groups from the start, and freezi
 from __future__ import annotations
 
 import csv
-import logging
 import math
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -16,20 +16,17 @@ from torch import nn, optim
 from ultralytics.utils.torch_utils import unwrap_model
 
 from frostline.freezing import (
-    Audit,
     Freeze,
     FreezeWatch,
     apply_freeze,
     check_saved,
     find_layers,
-    put_batchnorms_in_eval,
 )
 from frostline.freezing.bound import BoundStage, EpochSignals
 from frostline.training.checkpoints import saved_tensors
-from frostline.training.intervals import Interval, interval_of, merge_audits
+from frostline.training.intervals import interval_of, merge_audits
 from frostline.training.trainer import StageTrainer, strip_checkpoints, trim_rows
 
-logger = logging.getLogger(__name__)
 RATES = "rates.csv"
 
 
@@ -42,6 +39,7 @@ class ScheduledTrainer(StageTrainer):
     """
 
     bound: BoundStage
+    lf: Callable[[int], float]
     members: list[list[nn.Parameter]]
     base_lr: list[float]
 
@@ -53,6 +51,13 @@ class ScheduledTrainer(StageTrainer):
         self._thawing: frozenset[int] = frozenset()
         self._steps = 0
         return self.bound.base if known is None else self.bound.freeze(self._saved_epoch(), known.signals)
+
+    def _setup_train(self) -> None:
+        super()._setup_train()
+        assert self.watch is not None and self.freeze is not None
+        if not self.progress.intervals:
+            self.progress.fresh = sorted(self._fresh)
+            self.progress.begin(self.freeze, self.watch.fingerprints, 0)
 
     def _saved_epoch(self) -> int:
         """Return the epoch (from 0) that the checkpoint to resume from was saved after."""
@@ -175,7 +180,7 @@ class ScheduledTrainer(StageTrainer):
             group["lr"] = lr
 
     def _steps_an_epoch(self) -> int:
-        return max(math.ceil(len(self.train_loader) / max(self.accumulate, 1)), 1)
+        return max(math.ceil(len(self.train_loader) / max(int(self.accumulate), 1)), 1)
 
     def _warm(self, number: int, group: dict[str, Any]) -> float:
         """Scale the warm-up of a bias group, which Ultralytics starts at `warmup_bias_lr` whatever the layer's rate."""
@@ -226,6 +231,7 @@ class ScheduledTrainer(StageTrainer):
                 float(self.lf(self.epoch)),
             ),
         )
+        self.progress.save(self.save_dir)  # before the checkpoint, which is never ahead of what led to it
 
     def resume_training(self, ckpt: dict[str, Any] | None) -> None:
         """Resume, and drop rates of epochs that were logged but not saved."""

@@ -17,13 +17,16 @@ from frostline.files import leftovers, write_json
 from frostline.freezing import Audit, Stage, check_saved, check_trained
 from frostline.training.checkpoints import saved_tensors
 from frostline.training.evaluation import Evaluation, evaluate_checkpoint
+from frostline.training.intervals import interval_of, merge_audits
 from frostline.training.machine import MemoryPeak
 from frostline.training.progress import Progress
+from frostline.training.scheduled import RATES, ScheduledTrainer
 from frostline.training.trainer import PREVIOUS, StageJob, StageTrainer, strip_checkpoints
 
 logger = logging.getLogger(__name__)
 RECORD = "stage.json"
 OnEpoch = Callable[[int, int, dict[str, float]], None]
+Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -94,7 +97,7 @@ def best_weights(folder: Path) -> Path:
     return best if best.is_file() else folder / "weights" / "last.pt"
 
 
-def run_stage(job: StageRun, memory: MemoryPeak, on_epoch: OnEpoch) -> StageResult:
+def run_stage(job: StageRun, memory: MemoryPeak, on_epoch: OnEpoch, say: Say) -> StageResult:
     """Carry a stage out, or what is left of it.
 
     A finished stage is read back. One whose training was done is evaluated. One that was interrupted goes on after its
@@ -106,7 +109,7 @@ def run_stage(job: StageRun, memory: MemoryPeak, on_epoch: OnEpoch) -> StageResu
     for part in (*leftovers(job.folder), *leftovers(job.folder / "weights")):
         part.unlink(missing_ok=True)
     state = _state(job)
-    audit = _audit_from_disk(job) if state == "trained" else _train(job, state, memory, on_epoch)
+    audit = _audit_from_disk(job) if state == "trained" else _train(job, state, memory, on_epoch, say)
     evaluation = evaluate_checkpoint(
         best_weights(job.folder),
         job.data,
@@ -158,7 +161,7 @@ def _saved_epoch(path: Path) -> int | None:
         return None
 
 
-def _train(job: StageRun, state: str, memory: MemoryPeak, on_epoch: OnEpoch) -> Audit:
+def _train(job: StageRun, state: str, memory: MemoryPeak, on_epoch: OnEpoch, say: Say) -> Audit:
     overrides = {
         **job.settings,
         "model": job.model,
@@ -177,10 +180,11 @@ def _train(job: StageRun, state: str, memory: MemoryPeak, on_epoch: OnEpoch) -> 
     if state == "resume":
         overrides["resume"] = str(job.folder / "weights" / "last.pt")
     else:
-        for name in ("results.csv", "gradients.csv"):
+        for name in ("results.csv", "gradients.csv", RATES):
             (job.folder / name).unlink(missing_ok=True)
     progress = Progress.load(job.folder) if state == "resume" else None
-    trainer = StageTrainer(overrides, StageJob(job.stage, job.tag, job.freeze_fresh, progress, memory, on_epoch))
+    kind = ScheduledTrainer if job.stage.scheduled else StageTrainer
+    trainer = kind(overrides, StageJob(job.stage, job.tag, job.freeze_fresh, progress, memory, on_epoch, say))
     trainer.train()
     audit = trainer.audit_result
     assert audit is not None
@@ -196,9 +200,14 @@ def _audit_from_disk(job: StageRun) -> Audit:
     """Audit a stage whose process died after its last epoch: by its checkpoint and its memory."""
     progress = Progress.load(job.folder)
     assert progress is not None
-    audit = Audit(notes=["interrupted after the last epoch: audited by the checkpoint, not by the live model"])
+    audit, fingerprints = Audit(), progress.fingerprints
+    if progress.intervals:
+        audit = merge_audits([one for one in progress.intervals if one.audit is not None])
+        best = progress.best_epoch if (job.folder / "weights" / "best.pt").is_file() else len(progress.signals)
+        fingerprints = interval_of(progress.intervals, best or len(progress.signals)).fingerprints
+    audit.notes.append("interrupted after the last epoch: audited by the checkpoint, not by the live model")
     audit.checks.append(check_trained(progress.freeze, progress.got_gradient, audit))
-    audit.checks.append(check_saved(progress.fingerprints, saved_tensors(best_weights(job.folder))))
+    audit.checks.append(check_saved(fingerprints, saved_tensors(best_weights(job.folder))))
     strip_checkpoints(job.folder / "weights")
     return audit
 

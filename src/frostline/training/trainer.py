@@ -39,7 +39,7 @@ from frostline.freezing import (
 from frostline.training.checkpoints import count_transfer, saved_tensors
 from frostline.training.evaluation import RecordingValidator
 from frostline.training.images import float32_convolutions, pictures, to_device
-from frostline.training.machine import MemoryPeak, hushed, lower_workers, use_all_cores
+from frostline.training.machine import MemoryPeak, hushed, loader_workers, use_all_cores
 from frostline.training.progress import Progress
 
 GRADIENTS = "gradients.csv"
@@ -57,6 +57,7 @@ class StageJob:
         progress: of an interrupted stage that is resumed, else None.
         memory: told to sample after every optimizer step.
         on_epoch: called with (epochs done, epochs in all, validation metrics) after every epoch.
+        say: called with a line for the user.
     """
 
     stage: Stage
@@ -65,6 +66,7 @@ class StageJob:
     progress: Progress | None
     memory: MemoryPeak
     on_epoch: Callable[[int, int, dict[str, float]], None]
+    say: Callable[[str], None]
 
 
 class _Whole(type(Path())):  # type: ignore[misc]
@@ -95,6 +97,8 @@ class StageTrainer(DetectionTrainer):
         job: the stage and what goes with it.
     """
 
+    train_time_start: float
+
     def __init__(self, overrides: dict[str, Any], job: StageJob) -> None:
         self.job = job
         self.audit_result: Audit | None = None
@@ -107,11 +111,12 @@ class StageTrainer(DetectionTrainer):
         self.pixels: PixelFormat = pixel_format(self.known)
         if self.pixels.deep:  # they are not changed there, and args.yaml tells what was done
             overrides = {**overrides, "hsv_h": 0.0, "hsv_s": 0.0}
+        self._spent = 0.0  # seconds trained before an interruption
         super().__init__(overrides=overrides)
         if self.device.type == "cpu":
             use_all_cores()
         # Ultralytics forces 0 on a CPU; what the user named holds there too.
-        self.args.workers = lower_workers(int(overrides.get("workers", self.args.workers)))
+        self.args.workers = loader_workers(overrides.get("workers"), str(overrides["device"]))
         self.last: Path = _WholeKeepingOne(self.wdir / "last.pt")
         self.best: Path = _Whole(self.wdir / "best.pt")
 
@@ -131,12 +136,15 @@ class StageTrainer(DetectionTrainer):
         `args.yaml` and the checkpoint tell the truth to anybody who reads them without us.
         """
         super().set_model_attributes()
-        if self.resume and self.job.progress is not None:
-            self.freeze = self.job.progress.freeze  # an EMA holds every tensor whole: what was fresh is known from then
-        else:
-            self.freeze = resolve_freeze(self.model, self.job.stage, self._fresh, self.job.freeze_fresh)
+        self.freeze = self.resolve()
         self.args.freeze = ultralytics_freeze(self.model, self.freeze) or None
         YAML.save(self.save_dir / "args.yaml", vars(self.args))
+
+    def resolve(self) -> Freeze:
+        """Return what is frozen where training starts."""
+        if self.resume and self.job.progress is not None:
+            return self.job.progress.freeze  # an EMA holds every tensor whole: what was fresh is known from then
+        return resolve_freeze(self.model, self.job.stage, self._fresh, self.job.freeze_fresh)
 
     def build_dataset(self, img_path: str, mode: str = "train", batch: int | None = None) -> Any:
         """Build a split: Ultralytics' own dataset for 8 bits, ours for more."""
@@ -180,8 +188,8 @@ class StageTrainer(DetectionTrainer):
         known = self.job.progress
         if self.resume and known is not None:
             self.progress = known
-            self.watch.restore(known.got_gradient, known.fingerprints)
             known.forget_after(self.start_epoch)
+            self.watch.restore(known.got_gradient, known.fingerprints)
             known.resumed_at.append(self.start_epoch + 1)
         else:
             self.progress = Progress(self.freeze, self._transfer, self.watch.fingerprints, seeds=self._seeds())
@@ -225,12 +233,16 @@ class StageTrainer(DetectionTrainer):
         return validator
 
     def save_metrics(self, metrics: dict[str, float]) -> None:
-        """Write the epoch's row of `results.csv` and of `gradients.csv`."""
+        """Write the epoch's row of `results.csv`, its time counted on after a resume, and of `gradients.csv`."""
+        began = self.train_time_start
+        self.train_time_start = began - self._spent
         super().save_metrics(metrics)
+        self.train_time_start = began
         assert self.watch is not None
         path = self.save_dir / GRADIENTS
         norms = self.watch.epoch_gradient_norms()
         total = len(self.watch.layers)
+        self.observe_epoch(norms)
         with path.open("a", newline="", encoding="utf-8") as stream:
             writer = csv.writer(stream)
             if stream.tell() == 0:
@@ -238,13 +250,16 @@ class StageTrainer(DetectionTrainer):
             row = [f"{norms[index]:.6g}" if index in norms else "" for index in range(total)]
             writer.writerow([self.epoch + 1, *row])
 
+    def observe_epoch(self, gradients: dict[int, float]) -> None:
+        """Take the epoch's gradient norms by layer; a schedule decides by them."""
+
     def save_model(self) -> bool:
         """Save the checkpoint, then note how far the stage has come."""
         saved: bool = super().save_model()
         assert self.watch is not None
         self.progress.got_gradient = sorted(self.watch.got_gradient)
         self.progress.epoch_seconds[self.epoch + 1] = round(time.perf_counter() - self._epoch_started, 4)
-        self.progress.batch = int(self.batch_size)
+        self.progress.batch, self.progress.workers = int(self.batch_size), int(self.train_loader.num_workers)
         if self.best_fitness == self.fitness:
             self.progress.best_epoch = self.epoch + 1
         self.progress.save(self.save_dir)
@@ -257,6 +272,7 @@ class StageTrainer(DetectionTrainer):
         if self.resume and ckpt is not None:
             for path in (self.csv, self.save_dir / GRADIENTS):
                 trim_rows(path, self.start_epoch)
+            self._spent = last_time(self.csv)
 
     def final_eval(self) -> None:
         """Audit while the live model is still here, then strip both checkpoints. Evaluation comes afterwards."""
@@ -308,3 +324,12 @@ def trim_rows(path: Path, epoch: int) -> None:
         if line.count(",") == columns and first.isdigit() and int(first) <= epoch:
             kept.append(line)
     write_text(path, "".join(f"{line}\n" for line in kept))
+
+
+def last_time(path: Path) -> float:
+    """Return the `time` of a results.csv's last row, in seconds; 0 where there is none."""
+    if not path.is_file():
+        return 0.0
+    with path.open(encoding="utf-8", newline="") as stream:
+        rows = [{key.strip(): value for key, value in row.items()} for row in csv.DictReader(stream)]
+    return float(rows[-1].get("time", 0.0)) if rows else 0.0
