@@ -189,7 +189,7 @@ def execute(
         **spec.to_dict(),
         "status": "running",
         "imgsz": spec.settings["imgsz"],
-        "freeze_depth": depth_of(prepared.freezes),
+        "freeze_depth": depth_of(spec.plan, prepared.freezes),
         "pixels": prepared.pixels.to_dict(),
         "device": describe_device(chosen),
         "threads": usable_threads(),
@@ -219,8 +219,10 @@ def execute(
     return Run(folder, record)
 
 
-def depth_of(freezes: Sequence[Freeze]) -> int | None:
-    """Return a run's freeze depth: leading layers frozen in every stage, or None where there is no one such number."""
+def depth_of(plan: FreezePlan, freezes: Sequence[Freeze]) -> int | None:
+    """Return a run's freeze depth: leading layers frozen all the time, or None where there is no one such number."""
+    if any(stage.scheduled for stage in plan.stages):
+        return None
     depths = {freeze.depth for freeze in freezes}
     return depths.pop() if len(depths) == 1 else None
 
