@@ -10,7 +10,7 @@ from typing import Annotated, NoReturn
 import typer
 from rich.console import Console
 
-from frostline.cli import chroma, data, raw, shadows, study
+from frostline.cli import chroma, data, plan, raw, shadows, study
 from frostline.cli.ablate import ablate
 from frostline.cli.chroma_estimate import estimate
 from frostline.cli.chroma_look import measure, view
@@ -33,6 +33,7 @@ app = typer.Typer(
 )
 app.command("demo")(demo)
 app.command("layers")(layers)
+app.add_typer(plan.app, name="plan")
 app.command("train")(train)
 app.command("two-stage")(two_stage)
 app.command("ablate")(ablate)

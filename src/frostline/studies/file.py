@@ -180,6 +180,34 @@ class StudyFile(_Model):
         return yaml.safe_dump(self.to_dict(), sort_keys=False, allow_unicode=True, width=120)
 
 
+def read_plans(path: Path, arm: str | None = None) -> tuple[dict[str, FreezePlan], int | None]:
+    """Read the plans of a plan file or of a study file.
+
+    Args:
+        path: a YAML file.
+        arm: of a study file, the only one wanted.
+
+    Returns:
+        Plans by name (a plan file's is its stem), and the study's epochs or None.
+
+    Raises:
+        InputError: neither of the two, or there is no such arm.
+    """
+    value = read_yaml(path, "the plan file")
+    if not isinstance(value, dict) or "arms" not in value:
+        if arm is not None:
+            raise InputError(f"{path}: --arm {arm} is for a study file, and this has no arms")
+        return {path.stem: FreezePlan.parse(value, str(path))}, None
+    train = value.get("train")
+    epochs = train.get("epochs") if isinstance(train, dict) else None
+    if epochs is not None and (not isinstance(epochs, int) or epochs < 1):
+        raise InputError(f"{path}: train: epochs: expected a whole number of at least 1, got {epochs!r}")
+    found = {name: one.plan for name, one in _arms(value["arms"], epochs or 100, str(path), path.parent).items()}
+    if arm is not None and arm not in found:
+        raise InputError(f"{path}: no arm '{arm}'{did_you_mean(arm, found)}; there are {', '.join(found)}")
+    return ({arm: found[arm]} if arm is not None else found), epochs
+
+
 def _arms(arms: Any, epochs: int, where: str, base: Path | None) -> dict[str, Arm]:
     if not isinstance(arms, dict):
         raise InputError(
