@@ -35,10 +35,11 @@ def test_the_compiled_pass_is_within_one_code_of_numpy(image, isd, anchor, encod
 
 
 @settings(max_examples=60, deadline=None)
-@given(images, st.integers(0, 2**32 - 1), st.sampled_from(["linear", "log"]))
-def test_a_map_of_directions_is_within_one_code_of_numpy(image, seed, encode):
+@given(images, st.integers(0, 2**32 - 1), st.sampled_from(["linear", "log"]), st.sampled_from([8, 16]), st.booleans())
+def test_a_map_of_directions_is_within_one_code_of_numpy(image, seed, encode, bits, mask):
     maps = np.random.default_rng(seed).uniform(0.05, 1.0, image.shape)
-    fast, slow = (f(image, maps, 10.4, encode)[0].astype(int) for f in (chroma_and_saturated, chroma_reference))
+    form = (10.4, encode, bits, mask)
+    fast, slow = (f(image, maps, *form)[0].astype(int) for f in (chroma_and_saturated, chroma_reference))
     assert np.abs(fast - slow).max() <= 1
     single = chroma_image(image, maps[0, 0], 10.4, encode)
     same = chroma_image(image, np.broadcast_to(maps[0, 0], image.shape), 10.4, encode)

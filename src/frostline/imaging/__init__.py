@@ -29,6 +29,7 @@ from frostline.imaging.io import (
     write_tiff16,
 )
 from frostline.imaging.isd import IsdTable, parse_isd, unit_isd
+from frostline.imaging.isdmaps import IsdMaps, maps_of, read_isd_map
 from frostline.imaging.measuring import Contrast, MeasureSummary, measure_folder, summary_json
 from frostline.imaging.plan import Failure
 from frostline.imaging.rawfolder import convert_raw
@@ -49,6 +50,7 @@ __all__ = [
     "ConversionSummary",
     "Developed",
     "Failure",
+    "IsdMaps",
     "IsdTable",
     "MeasureSummary",
     "RawOptions",
@@ -65,12 +67,14 @@ __all__ = [
     "linear_to_srgb",
     "log_chromaticity",
     "log_rgb",
+    "maps_of",
     "measure_folder",
     "parse_isd",
     "preset",
     "project",
     "read_bayer",
     "read_grey",
+    "read_isd_map",
     "read_linear",
     "read_rgb",
     "shadow_mask",
