@@ -22,15 +22,15 @@ from pathlib import Path
 import numpy as np
 import psutil
 
-from frostline.imaging import chroma_and_saturated, chroma_reference, read_linear, write_tiff16
+from frostline.imaging import chroma_and_saturated, read_linear, write_tiff16
 
 ISD = (0.68, 0.58, 0.45)
-SIDES = {"frostline": chroma_and_saturated, "numpy": chroma_reference}
+SIDES = {"frostline": True, "numpy": False}
 
 
 def convert(side: str, source: Path, target: Path, encode: str) -> tuple[float, float]:
     """Convert one image; return the worker's largest resident size so far and what of its memory is its own, in MB."""
-    image, _ = SIDES[side](read_linear(source), ISD, encode=encode)
+    image, _ = chroma_and_saturated(read_linear(source), ISD, encode=encode, compiled=SIDES[side])
     write_tiff16(target, image, {"source": source.name})
     resident = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024  # libraries that all workers share included
     return resident / 1e6, psutil.Process().memory_full_info().uss / 1e6

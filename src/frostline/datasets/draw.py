@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from frostline.datasets.dataset import Dataset, label_path, load_dataset
-from frostline.datasets.pixels import full_scale, read_stored
+from frostline.datasets.pixels import full_scale, read_picture
 from frostline.datasets.rows import Row, read_rows
 from frostline.errors import InputError, did_you_mean
 from frostline.files import written_beside
@@ -243,7 +243,7 @@ def _draw(job: _Job) -> _Done:
 
     label = label_path(job.image)
     rows, wrong = read_rows(label, len(job.names))
-    picture = tone_map(read_stored(job.image))
+    picture = tone_map(read_picture(job.image))
     write_png8(job.place, overlay(picture, rows, job.names))
     tile = None
     if job.on_sheet:  # made small first and drawn on then, so that names can be read on the sheet
