@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike
 
 from frostline.errors import InputError
 from frostline.imaging import folders, manifest
-from frostline.imaging.batch import reason
+from frostline.imaging.batch import reason, stop_if_unwritable, unwritable
 from frostline.imaging.chroma import ANCHOR, LOG_SPAN, Encoding, chroma_and_saturated, chroma_image
 from frostline.imaging.io import Transfer, is_srgb, linearise, read_rgb, write_png8, write_tiff16
 from frostline.imaging.isd import IsdTable, isd_table, unit_isd
@@ -28,6 +28,7 @@ from frostline.imaging.plan import Failure, Task, check_folders, plan, remove, t
 log = logging.getLogger(__name__)
 
 _SAVE_EVERY_SECONDS = 5.0
+_PRELOAD = "frostline.imaging.preload"
 
 
 @dataclass(frozen=True)
@@ -169,7 +170,8 @@ def _copy_dataset(src: Path, dst: Path, tasks: list[Task], record: Manifest) -> 
         labels = folders.copy_labels(src, dst, {Path(task.source.source): Path(task.name) for task in tasks})
         folders.copy_data_yaml(src, dst, {task.source.source: task.name for task in tasks})
     except OSError as error:
-        raise InputError(f"{dst}: cannot be written ({error.strerror})") from None
+        raise unwritable(dst, error) from None
+    folders.remove_leftovers(task.output.parent for task in tasks)
     return labels
 
 
@@ -186,18 +188,26 @@ def _run(
     saved = time.monotonic()
     progress(0)
     try:
-        for done, (task, result) in enumerate(each(convert, waiting, workers), start=1):
+        for done, (task, result) in enumerate(each(convert, waiting, workers, _PRELOAD), start=1):
             if isinstance(result, Exception):
+                stop_if_unwritable(dst, result)
                 failed.append(Failure(task.source.source, reason(task.path, result)))
             else:
                 record.images[task.name] = result
             if time.monotonic() - saved > _SAVE_EVERY_SECONDS:
-                record.save(dst)
+                _save(record, dst)
                 saved = time.monotonic()
             progress(done)
     finally:
-        record.save(dst)
+        _save(record, dst)
     return failed
+
+
+def _save(record: Manifest, dst: Path) -> None:
+    try:
+        record.save(dst)
+    except OSError as error:
+        raise unwritable(dst, error) from None
 
 
 def _convert(parameters: dict[str, Any], task: Task) -> Source:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import json
-from collections.abc import Mapping
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
@@ -155,7 +158,7 @@ def write_tiff(
         raise InputError(f"unknown compression '{compression}'; expected {', '.join(COMPRESSIONS)}")
     if tile_px is not None and (tile_px < 16 or tile_px % 16):
         raise InputError(f"a tile's side must be a multiple of 16 pixels, not {tile_px}")
-    with written_beside(path) as beside:
+    with written_beside(path) as beside, _short_writes_told():
         tifffile.imwrite(
             beside,
             np.ascontiguousarray(image),
@@ -166,6 +169,17 @@ def write_tiff(
             compression=None if compression == "none" else compression,
             tile=None if tile_px is None else (tile_px, tile_px),
         )
+
+
+@contextmanager
+def _short_writes_told() -> Iterator[None]:
+    """Give its number to the error of NumPy that says only how much was written: there was no room for the rest."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno is None:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) from error
+        raise
 
 
 def tiff_metadata(path: Path) -> dict[str, Any]:
