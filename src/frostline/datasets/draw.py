@@ -160,11 +160,17 @@ def overlay(picture: NDArray[np.uint8], rows: Sequence[Row], names: dict[int, st
     thick = max(1, round(max(width, height) / 640))
     colours = sv.ColorPalette.from_hex(list(_COLOURS))
     scene = sv.BoxAnnotator(color=colours, thickness=thick).annotate(scene, marks)
+    size = max(10, round(max(width, height) / 80))
     words = sv.RichLabelAnnotator(
-        font_path=_font(), font_size=max(10, round(max(width, height) / 80)), text_padding=2 * thick,
+        font_path=_font(), font_size=size, text_padding=2 * thick,
         text_color=sv.Color.BLACK, color=colours,
     )  # fmt: skip
-    scene = words.annotate(scene, marks, labels=[names[row.index] for row in rows])
+    # A name stands above its box; where that is outside the picture, it moves down to its upper edge.
+    room = marks.xyxy.copy()
+    room[:, 0] = np.maximum(room[:, 0], 0)
+    room[:, 1] = np.maximum(room[:, 1], round(1.3 * size) + 4 * thick)
+    places = sv.Detections(xyxy=room, class_id=marks.class_id)
+    scene = words.annotate(scene, places, labels=[names[row.index] for row in rows])
     return np.ascontiguousarray(np.asarray(scene)[..., ::-1])
 
 

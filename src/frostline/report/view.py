@@ -22,6 +22,7 @@ from frostline.imaging.srgb import FULL_SCALE, linear_to_srgb
 from frostline.report.style import STYLE
 
 _POINTS = 12_000
+_LOWER_INCHES = 3.8
 _PLATE = {"facecolor": "white", "alpha": 0.8, "edgecolor": "none", "pad": 1.2}
 _CHANNELS = ("#D55E00", "#009E73", "#0072B2")
 _STYLE: dict[str, Any] = {**STYLE, "axes.grid.axis": "both"}
@@ -58,10 +59,12 @@ def draw_view(image: Path, isd: ArrayLike, out: Path, *, anchor: float = ANCHOR,
     shown = _tone_mapped(linear)
     colours = shown.reshape(-1, 3)[chosen] / 255
     with matplotlib.rc_context(_STYLE):
-        figure = Figure(figsize=(13, 8), dpi=150)
+        # as high as the pictures are, so that a wide one does not float in a white field
+        height = float(np.clip(6.2 * linear.shape[0] / linear.shape[1], 1.2, 6.5)) + 0.4
+        figure = Figure(figsize=(13, height + _LOWER_INCHES + 0.2), dpi=150)
         FigureCanvasAgg(figure)
         figure.set_layout_engine(ConstrainedLayoutEngine(w_pad=0.1, h_pad=0.1, wspace=0.03, hspace=0.04))
-        grid = figure.add_gridspec(2, 1, height_ratios=(1.1, 1))
+        grid = figure.add_gridspec(2, 1, height_ratios=(height, _LOWER_INCHES))
         upper, lower = figure.add_subfigure(grid[0]), figure.add_subfigure(grid[1])
         left, right = upper.subplots(1, 2)
         _picture(left, shown, f"Input: {image.name}")
