@@ -94,4 +94,7 @@ def kitti(
 
 def _left_out(summary: KittiSummary) -> str:
     types = ", ".join(f"{kind} {count}" for kind, count in summary.left_out.items()) or "nothing"
-    return f"left out: {types}; clipped to the image: {summary.clipped}; dropped without area: {summary.no_area}"
+    unusable = f"; images and labels that cannot be used: {len(summary.problems)}" if summary.problems else ""
+    return (
+        f"left out: {types}; clipped to the image: {summary.clipped}; dropped without area: {summary.no_area}{unusable}"
+    )

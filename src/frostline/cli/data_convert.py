@@ -114,9 +114,10 @@ def _told(summary: ConvertSummary) -> list[str]:
     boxes = ", ".join(f"{name} {count}" for name, count in summary.boxes.items())
     left_out = ", ".join(f"{kind} {count}" for kind, count in summary.left_out.items()) or "nothing"
     scaled = f"; scaled to the image: {summary.scaled} images" if summary.scaled else ""
+    unusable = f"; images and labels that cannot be used: {len(summary.problems)}" if summary.problems else ""
     return [
         f"images: {summary.images}; boxes: {sum(summary.boxes.values())} ({boxes})",
         f"left out: {left_out}; clipped to the image: {summary.clipped}; dropped without area: "
-        f"{summary.no_area}{scaled}",
+        f"{summary.no_area}{scaled}{unusable}",
         f"wrote {summary.out}; next: frostline data split {summary.out / 'images'} {summary.out / 'labels'} OUT",
     ]

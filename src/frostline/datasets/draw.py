@@ -88,8 +88,7 @@ def draw_dataset(
     problems: list[str] = []
     for done, (job, outcome) in enumerate(each(_draw, jobs, workers), start=1):
         if isinstance(outcome, OSError):
-            reason = outcome.strerror or outcome
-            raise InputError(f"{out}: cannot be written ({reason}); make room or choose another folder") from outcome
+            raise _unwritable(out, outcome) from outcome
         if isinstance(outcome, Exception):
             problems.append(str(outcome))
         else:
@@ -104,8 +103,15 @@ def draw_dataset(
     tiles = [(captions[place], tile) for place in places if (tile := drawn[place].tile) is not None]
     if not tiles:
         raise InputError(f"{dataset.yaml}: none of the images of the contact sheet can be drawn, see data check")
-    contact_sheet(tiles, out / SHEET)
+    try:
+        contact_sheet(tiles, out / SHEET)
+    except OSError as error:
+        raise _unwritable(out, error) from error
     return Drawn(places, out / SHEET, sum(done.boxes for done in drawn.values()), sorted(problems))
+
+
+def _unwritable(out: Path, error: OSError) -> InputError:
+    return InputError(f"{out}: cannot be written ({error.strerror or error}); make room or choose another folder")
 
 
 def tone_map(pixels: NDArray[Any]) -> NDArray[np.uint8]:

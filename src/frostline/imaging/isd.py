@@ -119,6 +119,8 @@ def parse_isd(text: str) -> IsdTable:
         numbers = [float(part) for part in text.split(",")]
     except ValueError:
         raise InputError(f"--isd {text}: neither an existing file nor three numbers like 0.68,0.58,0.45") from None
+    if len(numbers) != 3:
+        raise InputError(f"--isd {text}: {len(numbers)} numbers; expected three, for red, green and blue")
     return isd_table(numbers)
 
 

@@ -42,7 +42,8 @@ def draw_view(image: Path, isd: ArrayLike, out: Path, *, anchor: float = ANCHOR,
         `out`.
 
     Raises:
-        InputError: as `read_linear` and `chroma_image`, for another suffix, or an image without a usable pixel.
+        InputError: as `read_linear` and `chroma_image`, for another suffix, an image without a usable pixel, or
+            a file that cannot be written.
     """
     if out.suffix.lower() != ".png":
         raise InputError(f"{out}: expected a name that ends in .png")
@@ -74,8 +75,11 @@ def draw_view(image: Path, isd: ArrayLike, out: Path, *, anchor: float = ANCHOR,
         _plane(plane, project(logs, direction, anchor) - anchor, colours, direction)
         _histogram(histogram, logs, project(logs, direction, anchor))
         figure.supxlabel(_note(direction, anchor, inside, len(chosen)), x=0.01, ha="left", fontsize=8, color="#555555")
-        with written_beside(out) as beside:
-            figure.savefig(beside, format="png")
+        try:
+            with written_beside(out) as beside:
+                figure.savefig(beside, format="png")
+        except OSError as error:
+            raise InputError(f"{out}: cannot be written ({error.strerror or error})") from None
     return out
 
 
