@@ -5,14 +5,14 @@ from __future__ import annotations
 import logging
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 import yaml
 
 from frostline.errors import InputError
-from frostline.files import write_text, written_beside
+from frostline.files import leftovers, write_text, written_beside
 from frostline.imaging.io import IMAGE_SUFFIXES
 
 log = logging.getLogger(__name__)
@@ -137,6 +137,13 @@ def _renamed(source: Path, folder: PurePosixPath, line: str, renamed: dict[str, 
     old = os.path.relpath((source / folder / line).resolve(), source.resolve())
     new = renamed.get(Path(old).as_posix(), Path(old).as_posix())
     return "./" + Path(os.path.relpath(new, folder)).as_posix()
+
+
+def remove_leftovers(places: Iterable[Path]) -> None:
+    """Take away what a killed process left half-written in folders, as it may be large and is of no use."""
+    for folder in set(places):
+        for part in leftovers(folder):
+            part.unlink(missing_ok=True)
 
 
 def files_below(root: Path) -> list[Path]:
