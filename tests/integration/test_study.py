@@ -138,6 +138,13 @@ def test_train_powers_off_once_with_a_stand_in(tiny_checkpoint: Path, tiny_data:
     [
         (["train", "{model}", "{data}", "--freeze", "0-99"], "no layer 99"),
         (["train", "{model}", "{data}", "lr=1"], "did you mean 'lrf'"),
+        (["train", "{model}", "{data}", "--freeze", "0-2-3"], "error: --freeze: selector '0-2-3'"),
+        (["train", "{model}", "{data}", "--freeze", "0", "--name", "a/b"], "--name 'a/b': expected the name of one"),
+        (["train", "{model}", "{data}", "--name", ""], "--name '': expected the name of one folder"),
+        (["two-stage", "{model}", "{data}", "--freeze", "0", "--name", ".."], "--name '..': expected the name of one"),
+        (["two-stage", "{model}", "{data}", "--freeze", "0-2-3"], "error: --freeze: selector '0-2-3'"),
+        (["two-stage", "{model}", "{data}", "--freeze", "0", "--lr2", "0"], "--lr2 0: expected a number above 0"),
+        (["ablate", "{model}", "{data}", "lr0=x"], "error: lr0: expected a number above 0, got 'x'"),
         (["train", "nothing.pt", "{data}"], "nothing.pt: no such checkpoint"),
         (["ablate", "{model}", "{data}", "--freeze-list", "0"], "give 1 or more"),
         (["ablate", "{model}", "{data}", "--freeze-list", "x"], "expected whole numbers"),

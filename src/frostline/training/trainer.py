@@ -93,6 +93,8 @@ class StageTrainer(DetectionTrainer):
         job: the stage and what goes with it.
     """
 
+    train_time_start: float
+
     def __init__(self, overrides: dict[str, Any], job: StageJob) -> None:
         self.job = job
         self.audit_result: Audit | None = None
