@@ -146,6 +146,11 @@ def print_comparison(comparison: Comparison, metrics: Sequence[str]) -> None:
     ]
     if left_out:
         notes.append(f"Not shown at this width: {', '.join(left_out)}.")
+    lengths = [run.results.height for run in comparison.runs if run.counts and run.results is not None]
+    if len(set(lengths)) > 1:
+        notes.append(
+            f"Runs differ in length, {min(lengths)} to {max(lengths)} epochs: that alone can make a difference."
+        )
     if any(not run.counts for run in comparison.runs):
         notes.append("Runs that are not finished have the best epoch so far, and count in no mean.")
     for note in notes:

@@ -49,8 +49,16 @@ def train(
 
         frostline train yolo11s.yaml data.yaml --weights yolo11s-cls.pt --freeze backbone
     """
+    from frostline.errors import InputError
+
     values = o.settings(pairs, epochs=epochs, imgsz=imgsz, batch=batch, workers=workers)
     chosen = _plan(plan, freeze, train_only, freeze_fresh)
+    for key in values:
+        own = [getattr(stage, key, None) for stage in chosen.stages]
+        if None not in own:  # the run's value would never be used
+            raise InputError(
+                f"{key}: {plan} gives every stage its own ({', '.join(map(str, own))}); give it there alone"
+            )
     _run(
         model,
         data,
