@@ -48,6 +48,9 @@ def test_an_interrupted_run_goes_on_after_its_last_epoch(
         fl.train(tiny_checkpoint, tiny_data, plan, project=tmp_path, device="cpu", observer=first, **FOUR)
     folder = tmp_path / "freeze_1_to_3"
     assert json.loads((folder / "run.json").read_text())["status"] == "interrupted"
+    # as if the two epochs had taken 1000 s
+    text = (folder / "results.csv").read_text()
+    (folder / "results.csv").write_text(text.replace(f"\n2,{column(folder / 'results.csv', 'time')[1]},", "\n2,1000,"))
     # a kill between the row and the checkpoint leaves a row too many, and may tear it
     with (folder / "results.csv").open("a") as stream:
         stream.write("3,9.9,1,1")
@@ -57,6 +60,8 @@ def test_an_interrupted_run_goes_on_after_its_last_epoch(
     assert column(folder / "results.csv", "epoch") == ["1", "2", "3", "4"]
     assert column(folder / "gradients.csv", "epoch") == ["1", "2", "3", "4"]
     assert run.audit_passed and len(run.record["epoch_seconds"]) == 4
+    times = [float(time) for time in column(folder / "results.csv", "time")]
+    assert times == sorted(times) and times[2] > 1000, "the clock runs on after a resume"
     assert run.record["stages"][0]["resumed_at"] == [3]
     # what was fresh at the start is not frozen because a checkpoint of ours holds it whole
     assert run.record["frozen_layers"] == [0, 1, 2] and len(run.record["transfer"]["fresh"]) == 6
@@ -157,6 +162,8 @@ def test_stage_two_starts_from_the_best_of_stage_one_and_curves_run_on(
     assert (folder / "stage1" / "weights" / "best.pt").read_bytes() == stage1  # a finished stage is not run again
     assert column(folder / "results.csv", "epoch") == ["1", "2", "3", "4", "5"]
     assert column(folder / "results.csv", "stage") == ["1", "1", "2", "2", "2"]
+    times = [float(time) for time in column(folder / "results.csv", "time")]
+    assert times == sorted(times) and len(set(times)) == 5, "the clock runs on over a resume and over stages"
     assert column(folder / "gradients.csv", "layer_0")[:2] == ["", ""]
     assert all(float(x) > 0 for x in column(folder / "gradients.csv", "layer_0")[2:])
     import yaml

@@ -64,6 +64,9 @@ def test_the_record_tells_how_the_run_was_made(run: fl.Run) -> None:
     assert record["train_split"]["images"] == 8
     for name in ("ultralytics/mAP50", "coco/mAP50", "coco/AP_small", "coco/AP_medium", "coco/AP_large"):
         assert name in record["metrics"]
+    assert set(record["load_average"]) == {"start", "end"} and record["threads"] >= 1
+    assert all(load is None or load >= 0 for load in record["load_average"].values())
+    assert record["stages"][0]["workers"] == 0, "what Ultralytics uses on a CPU, not what it prints"
     assert record["settings"]["optimizer"] == "SGD" and record["settings"]["amp"] is False
 
 

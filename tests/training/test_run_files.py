@@ -16,7 +16,7 @@ from frostline.training.progress import Progress
 from frostline.training.run import plan_name
 from frostline.training.spec import RunSpec, absolute, differences, layers_in_words, stage_tag
 from frostline.training.stage import StageResult
-from frostline.training.trainer import _WholeKeepingOne, trim_rows
+from frostline.training.trainer import _WholeKeepingOne, last_time, trim_rows
 
 
 def test_rows_after_the_saved_epoch_and_torn_ones_are_dropped(tmp_path: Path) -> None:
@@ -24,6 +24,9 @@ def test_rows_after_the_saved_epoch_and_torn_ones_are_dropped(tmp_path: Path) ->
     path.write_text("epoch, time, a\n1,1.0,5\n2,2.0,6\n3,3.0,7\n4,4")
     trim_rows(path, 2)
     assert path.read_text() == "epoch, time, a\n1,1.0,5\n2,2.0,6\n"
+    assert last_time(path) == 2.0 and last_time(tmp_path / "absent.csv") == 0.0
+    trim_rows(path, 0)
+    assert last_time(path) == 0.0
     trim_rows(tmp_path / "absent.csv", 2)
 
 
@@ -133,7 +136,7 @@ def test_the_better_stage_is_kept_and_a_worse_second_one_is_told(
     results = [stage_folder(tmp_path / "stage1", 0.3, 3, 2), stage_folder(tmp_path / "stage2", second, 4, 2)]
     plan = FreezePlan.two_stage(freeze="0", epochs=(3, 4))
     spec = RunSpec(arm="two", model="m", data="d", plan=plan, settings={"epochs": 7})
-    prepared = Prepared((results[0].progress.freeze,), Transfer(1, 2, frozenset({"1.w"}), "m.pt"), 7, 0)
+    prepared = Prepared((results[0].progress.freeze,), Transfer(1, 2, frozenset({"1.w"}), "m.pt"), 7, 0, 64)
     said: list[str] = []
     record = collect_stages(spec, tmp_path, results, prepared, said.append)
     assert (tmp_path / "weights" / "best.pt").read_text() == f"{kept} best.pt"
@@ -151,7 +154,7 @@ def test_one_failed_stage_fails_the_run(tmp_path: Path) -> None:
     results[0].audit["verdict"] = "FAIL"
     plan = FreezePlan.two_stage(freeze="0", epochs=(1, 1))
     spec = RunSpec(arm="two", model="m", data="d", plan=plan, settings={"epochs": 2})
-    prepared = Prepared((results[0].progress.freeze,), Transfer(1, 2, frozenset(), "m.pt"), 7, 0)
+    prepared = Prepared((results[0].progress.freeze,), Transfer(1, 2, frozenset(), "m.pt"), 7, 0, 64)
     record = collect_stages(spec, tmp_path, results, prepared, lambda _text: None)
     assert record["audit"] == "FAIL"
 

@@ -96,6 +96,7 @@ def _stage_record(spec: RunSpec, number: int, result: StageResult) -> dict[str, 
         "batchnorms_held": len(freeze.batchnorms),
         "best_epoch": result.best_epoch,
         "batch": result.progress.batch,
+        "workers": result.progress.workers,
         "resumed_at": result.progress.resumed_at,
         "metrics": {f"ultralytics/{key}": value for key, value in result.metrics.items()},
     }
@@ -144,7 +145,7 @@ def merge_curves(paths: list[Path]) -> str:
     return out.getvalue()
 
 
-def measure_run(spec: RunSpec, folder: Path, device: str) -> dict[str, Any]:
+def measure_run(spec: RunSpec, folder: Path, device: str, imgsz: int) -> dict[str, Any]:
     """Measure a run's best checkpoint, and return that part of `run.json`, each AP named by its source.
 
     Ultralytics' figures come from the stage's evaluation; COCO's from the recorded detections; those on the training
@@ -158,7 +159,7 @@ def measure_run(spec: RunSpec, folder: Path, device: str) -> dict[str, Any]:
     fitted = evaluate_checkpoint(
         weights,
         spec.data,
-        imgsz=int(spec.settings["imgsz"]),
+        imgsz=imgsz,
         batch=int(spec.settings["batch"]),
         device=device,
         folder=folder,

@@ -7,9 +7,11 @@ import os
 import platform
 import shutil
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import psutil
 import torch
@@ -23,6 +25,24 @@ def usable_cpus() -> int:
         return max(len(os.sched_getaffinity(0)), 1)
     except AttributeError:  # not on macOS
         return max(os.cpu_count() or 1, 1)
+
+
+def asked_threads(environment: Mapping[str, str], after_ultralytics: bool) -> int | None:
+    """Return the threads that OMP_NUM_THREADS allows; None where the user set none.
+
+    Args:
+        environment: the process's.
+        after_ultralytics: Ultralytics was imported already. It sets the variable to 1 where it was unset, so that a 1
+            says nothing then.
+    """
+    first = environment.get("OMP_NUM_THREADS", "").split(",")[0].strip()  # a list is one number a nesting level
+    if not first.isdigit() or int(first) < 1 or (after_ultralytics and first == "1"):
+        return None
+    return int(first)
+
+
+ASKED_THREADS = asked_threads(os.environ, "ultralytics" in sys.modules)
+"""As the user started this process: read here, as `frostline.training` imports this before it imports Ultralytics."""
 
 
 def choose_device(device: str | None = None) -> str:
@@ -60,7 +80,9 @@ def describe_device(device: str) -> str:
         return f"cuda:{device} {card.name}, {card.total_memory / 2**30:.0f} GiB"
     if device == "mps":
         return f"mps {platform.processor() or platform.machine()}"
-    return f"cpu {_processor()}, {usable_cpus()} cores"
+    threads = usable_threads()
+    fewer = f", {threads} thread{'s' * (threads != 1)} (OMP_NUM_THREADS)" if threads < usable_cpus() else ""
+    return f"cpu {_processor()}, {usable_cpus()} cores{fewer}"
 
 
 def _processor() -> str:
@@ -73,14 +95,62 @@ def _processor() -> str:
     return platform.processor() or platform.machine()
 
 
+def usable_threads(asked: int | None = ASKED_THREADS) -> int:
+    """Return the threads to compute with: one a usable core, or as few as the user's OMP_NUM_THREADS says."""
+    return min(usable_cpus(), asked or usable_cpus())
+
+
 def use_all_cores() -> None:
-    """Let torch compute with every usable core: Ultralytics leaves one out, each time it picks a device."""
-    torch.set_num_threads(usable_cpus())
+    """Let torch compute with every core it may use: Ultralytics leaves one out, each time it picks a device."""
+    torch.set_num_threads(usable_threads())
+
+
+def load_average() -> float | None:
+    """Return how many threads of the whole machine wanted a core in the last minute; None where nothing tells."""
+    try:
+        return round(os.getloadavg()[0], 2)
+    except (AttributeError, OSError):  # not on Windows
+        return None
+
+
+def busy_warning() -> str | None:
+    """Say so where other work keeps the cores busy already: times measured then are not those of the machine."""
+    process = psutil.Process()
+    used = process.cpu_times()
+    own = sum((used.user, used.system, used.children_user, used.children_system))
+    return busy_words(load_average(), own / max(time.time() - process.create_time(), 60.0), usable_cpus())
+
+
+def busy_words(load: float | None, own: float, cores: int) -> str | None:
+    """Word the warning of `busy_warning`; None where there is nothing to warn of.
+
+    Args:
+        load: the load average of the last minute.
+        own: cores that this process has kept busy on average, which an earlier run in it would have.
+        cores: that this process may use.
+    """
+    if load is None or load - own <= cores:
+        return None
+    return f"the machine is busy with other work (load {load:.1f} on {cores} cores): epoch seconds will mislead"
 
 
 def lower_workers(workers: int) -> int:
     """Return loader processes that this machine can feed: at most one for each usable core."""
     return max(min(workers, usable_cpus()), 0)
+
+
+def loader_workers(workers: Any, device: str) -> int:
+    """Return the loader processes that a run uses.
+
+    Args:
+        workers: what the user named, or None: then Ultralytics' default, which is none on a CPU.
+        device: `cpu`, `mps` or a GPU's number.
+    """
+    if workers is None and device in {"cpu", "mps"}:
+        return 0
+    from ultralytics.utils import DEFAULT_CFG_DICT
+
+    return lower_workers(int(DEFAULT_CFG_DICT["workers"] if workers is None else workers))
 
 
 def versions() -> dict[str, str]:
@@ -105,15 +175,23 @@ def versions() -> dict[str, str]:
 
 @contextmanager
 def hushed() -> Iterator[None]:
-    """Keep Ultralytics from printing anything but warnings while the block runs; its progress bars follow its log."""
+    """Keep Ultralytics from printing anything but warnings while the block runs, and those to standard error.
+
+    Its progress bars follow its log. Standard output is for what a command was asked for, which may be JSON.
+    """
     from ultralytics.utils import LOGGER
 
-    before = LOGGER.level
+    before, out = LOGGER.level, (sys.stdout, sys.__stdout__)
+    streams = [(h, h.stream) for h in LOGGER.handlers if isinstance(h, logging.StreamHandler) and h.stream in out]
     LOGGER.setLevel(logging.WARNING)
+    for handler, _ in streams:
+        handler.setStream(sys.stderr)
     try:
         yield
     finally:
         LOGGER.setLevel(before)
+        for handler, stream in streams:
+            handler.setStream(stream)
 
 
 class MemoryPeak:

@@ -27,6 +27,7 @@ class Progress:
         seeds: of every generator.
         resumed_at: epochs (from 1) at which the stage was taken up again after an interruption.
         batch: images a batch as trained; lower than asked for where memory ran out.
+        workers: loader processes as trained; 0 loads in the training process itself.
     """
 
     freeze: Freeze
@@ -38,6 +39,7 @@ class Progress:
     seeds: dict[str, int] = field(default_factory=dict)
     resumed_at: list[int] = field(default_factory=list)
     batch: int | None = None
+    workers: int | None = None
 
     def save(self, folder: Path) -> None:
         """Write `progress.json` into a stage's folder, whole or not at all."""

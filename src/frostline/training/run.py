@@ -12,11 +12,20 @@ from frostline.errors import InputError
 from frostline.files import holds_files, write_json
 from frostline.freezing import Freeze, FreezePlan
 from frostline.training.collect import collect_stages, measure_run, worse_stage
-from frostline.training.machine import MemoryPeak, choose_device, describe_device, versions
+from frostline.training.machine import (
+    MemoryPeak,
+    busy_warning,
+    choose_device,
+    describe_device,
+    load_average,
+    loader_workers,
+    usable_threads,
+    versions,
+)
 from frostline.training.prepare import Prepared, check_data, describe_pixels, prepare
 from frostline.training.record import RECORD, AuditError, LoggingObserver, Observer, Run
 from frostline.training.settings import resolve_settings
-from frostline.training.spec import RunSpec, absolute, differences, layers_in_words, stage_tag
+from frostline.training.spec import RunSpec, absolute, differences, is_folder_name, layers_in_words, stage_tag
 from frostline.training.stage import StageResult, StageRun, run_stage
 
 
@@ -57,7 +66,8 @@ def train(
         The finished run.
 
     Raises:
-        InputError: see `prepare`; or the folder holds a run with other settings, or something else.
+        InputError: see `prepare`; a name that is not that of one folder; or the folder holds a run with other settings,
+            or something else.
         AuditError: see the class.
 
     Example:
@@ -66,7 +76,9 @@ def train(
         >>> run.map50  # doctest: +SKIP
     """
     plan = plan or FreezePlan.none()
-    arm = name or plan_name(plan)
+    if name is not None and not is_folder_name(name):
+        raise InputError(f"--name {name!r}: expected the name of one folder: letters, digits, '_', '-' and '.'")
+    arm = plan_name(plan) if name is None else name
     resolved = resolve_settings(settings, preset)
     spec = RunSpec(
         arm=arm,
@@ -179,18 +191,20 @@ def execute(
         "schema": 1,
         **spec.to_dict(),
         "status": "running",
-        "imgsz": spec.settings["imgsz"],
+        "imgsz": prepared.imgsz,
         "freeze_depth": depth_of(prepared.freezes),
         "pixels": prepared.pixels.to_dict(),
         "device": describe_device(chosen),
+        "threads": usable_threads(),
+        "load_average": {"start": load_average(), "end": None},
         "versions": versions(),
         "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
     }
     write_json(folder / RECORD, record)
     try:
-        results = _stages(spec, folder, chosen, memory, observer, tag)
+        results = _stages(spec, folder, chosen, memory, observer, tag, prepared.imgsz)
         record |= collect_stages(spec, folder, results, prepared, observer.say)
-        record |= measure_run(spec, folder, chosen)
+        record |= measure_run(spec, folder, chosen, prepared.imgsz)
         record["status"] = "finished" if record["audit"] == "PASS" else "failed"
     except KeyboardInterrupt:
         record["status"] = "interrupted"
@@ -200,6 +214,7 @@ def execute(
         raise
     finally:
         record["wall_seconds"] = round(earlier + time.perf_counter() - started, 3)
+        record["load_average"]["end"] = load_average()
         record["peak_memory"] = memory.read()
         write_json(folder / RECORD, record)
     if record["audit"] != "PASS":
@@ -225,7 +240,14 @@ def announce(spec: RunSpec, prepared: Prepared, device: str, observer: Observer)
         observer.say(freeze.describe())
     if prepared.pixels.deep:
         observer.say(describe_pixels(prepared.pixels))
-    for warning in prepared.warnings:
+    observer.say(
+        "parameters are counted here as they train; Ultralytics counts them before the checkpoint is loaded, and after "
+        "BatchNorm is fused into the convolutions"
+    )
+    workers = loader_workers(spec.settings.get("workers"), device)
+    observer.say(f"images are loaded by {f'{workers} processes' if workers else 'the training process (workers=0)'}")
+    busy = busy_warning()
+    for warning in (*prepared.warnings, *([busy] if busy else [])):
         observer.say(f"warning: {warning}")
 
 
@@ -248,7 +270,7 @@ def check_folder(spec: RunSpec, folder: Path) -> Run | None:
 
 
 def _stages(
-    spec: RunSpec, folder: Path, device: str, memory: MemoryPeak, observer: Observer, tag: str | None
+    spec: RunSpec, folder: Path, device: str, memory: MemoryPeak, observer: Observer, tag: str | None, imgsz: int
 ) -> list[StageResult]:
     stages = spec.plan.stages
     results: list[StageResult] = []
@@ -269,7 +291,7 @@ def _stages(
                     weights=spec.weights if number == 1 else None,
                     data=spec.data,
                     seed=spec.seed,
-                    settings=spec.stage_settings(stage),
+                    settings={**spec.stage_settings(stage), "imgsz": imgsz},
                     device=device,
                     freeze_fresh=spec.plan.freeze_fresh,
                 ),

@@ -39,7 +39,7 @@ from frostline.freezing import (
 from frostline.training.checkpoints import count_transfer, saved_tensors
 from frostline.training.evaluation import RecordingValidator
 from frostline.training.images import float32_convolutions, pictures, to_device
-from frostline.training.machine import MemoryPeak, hushed, lower_workers, use_all_cores
+from frostline.training.machine import MemoryPeak, hushed, loader_workers, use_all_cores
 from frostline.training.progress import Progress
 
 GRADIENTS = "gradients.csv"
@@ -95,6 +95,8 @@ class StageTrainer(DetectionTrainer):
         job: the stage and what goes with it.
     """
 
+    train_time_start: float
+
     def __init__(self, overrides: dict[str, Any], job: StageJob) -> None:
         self.job = job
         self.audit_result: Audit | None = None
@@ -107,11 +109,12 @@ class StageTrainer(DetectionTrainer):
         self.pixels: PixelFormat = pixel_format(self.known)
         if self.pixels.deep:  # they are not changed there, and args.yaml tells what was done
             overrides = {**overrides, "hsv_h": 0.0, "hsv_s": 0.0}
+        self._spent = 0.0  # seconds trained before an interruption
         super().__init__(overrides=overrides)
         if self.device.type == "cpu":
             use_all_cores()
         # Ultralytics forces 0 on a CPU; what the user named holds there too.
-        self.args.workers = lower_workers(int(overrides.get("workers", self.args.workers)))
+        self.args.workers = loader_workers(overrides.get("workers"), str(overrides["device"]))
         self.last: Path = _WholeKeepingOne(self.wdir / "last.pt")
         self.best: Path = _Whole(self.wdir / "best.pt")
 
@@ -225,8 +228,11 @@ class StageTrainer(DetectionTrainer):
         return validator
 
     def save_metrics(self, metrics: dict[str, float]) -> None:
-        """Write the epoch's row of `results.csv` and of `gradients.csv`."""
+        """Write the epoch's row of `results.csv`, its time counted on after a resume, and of `gradients.csv`."""
+        began = self.train_time_start
+        self.train_time_start = began - self._spent
         super().save_metrics(metrics)
+        self.train_time_start = began
         assert self.watch is not None
         path = self.save_dir / GRADIENTS
         norms = self.watch.epoch_gradient_norms()
@@ -244,7 +250,7 @@ class StageTrainer(DetectionTrainer):
         assert self.watch is not None
         self.progress.got_gradient = sorted(self.watch.got_gradient)
         self.progress.epoch_seconds[self.epoch + 1] = round(time.perf_counter() - self._epoch_started, 4)
-        self.progress.batch = int(self.batch_size)
+        self.progress.batch, self.progress.workers = int(self.batch_size), int(self.train_loader.num_workers)
         if self.best_fitness == self.fitness:
             self.progress.best_epoch = self.epoch + 1
         self.progress.save(self.save_dir)
@@ -257,6 +263,7 @@ class StageTrainer(DetectionTrainer):
         if self.resume and ckpt is not None:
             for path in (self.csv, self.save_dir / GRADIENTS):
                 trim_rows(path, self.start_epoch)
+            self._spent = last_time(self.csv)
 
     def final_eval(self) -> None:
         """Audit while the live model is still here, then strip both checkpoints. Evaluation comes afterwards."""
@@ -308,3 +315,12 @@ def trim_rows(path: Path, epoch: int) -> None:
         if line.count(",") == columns and first.isdigit() and int(first) <= epoch:
             kept.append(line)
     write_text(path, "".join(f"{line}\n" for line in kept))
+
+
+def last_time(path: Path) -> float:
+    """Return the `time` of a results.csv's last row, in seconds; 0 where there is none."""
+    if not path.is_file():
+        return 0.0
+    with path.open(encoding="utf-8", newline="") as stream:
+        rows = [{key.strip(): value for key, value in row.items()} for row in csv.DictReader(stream)]
+    return float(rows[-1].get("time", 0.0)) if rows else 0.0
