@@ -136,13 +136,16 @@ def tone_map(pixels: NDArray[Any]) -> NDArray[np.uint8]:
     return mapped
 
 
-def overlay(picture: NDArray[np.uint8], rows: Sequence[Row], names: dict[int, str]) -> NDArray[np.uint8]:
+def overlay(
+    picture: NDArray[np.uint8], rows: Sequence[Row], names: dict[int, str], labels: Sequence[str] | None = None
+) -> NDArray[np.uint8]:
     """Draw boxes with their class names.
 
     Args:
         picture: (H, W, 3) uint8, red, green, blue.
         rows: the boxes.
         names: class id to name.
+        labels: what to write at each box in place of the name.
 
     Returns:
         A new picture of the same shape.
@@ -164,7 +167,7 @@ def overlay(picture: NDArray[np.uint8], rows: Sequence[Row], names: dict[int, st
         font_path=_font(), font_size=max(10, round(max(width, height) / 80)), text_padding=2 * thick,
         text_color=sv.Color.BLACK, color=colours,
     )  # fmt: skip
-    scene = words.annotate(scene, marks, labels=[names[row.index] for row in rows])
+    scene = words.annotate(scene, marks, labels=list(labels or (names[row.index] for row in rows)))
     return np.ascontiguousarray(np.asarray(scene)[..., ::-1])
 
 
