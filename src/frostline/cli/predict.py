@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from frostline.cli import options as o
-from frostline.cli.batch import end, progress_bar
+from frostline.cli.batch import progress_bar
 
 if TYPE_CHECKING:
     from frostline.training import Predictions
@@ -85,21 +85,27 @@ def predict(
             trust=trust_checkpoint, say=lambda line: errors.print(line, markup=False), progress=progress,
         )  # fmt: skip
     if as_json:
-        told = json.dumps(found.to_dict(), indent=2, ensure_ascii=False)
+        typer.echo(json.dumps(found.to_dict(), indent=2, ensure_ascii=False))
     else:
-        _table(found)
-        boxes = sum(len(image.scores) for image in found.images)
-        told = f"images: {len(found.images)}; detections: {boxes}; failed: {len(found.failed)}\nwrote {out}"
-    end(told, [(str(path), why) for path, why in found.failed])
+        _print(found, out, conf)
+    for path, why in found.failed:
+        errors.print(f"{path}: {why}", markup=False)
+    if found.failed:
+        raise typer.Exit(1)
 
 
-def _table(found: Predictions) -> None:
+def _print(found: Predictions, out: Path, conf: float) -> None:
     from frostline.cli.console import plain_table, show
 
-    counts = found.counts()
-    if not counts:
-        return
     table = plain_table("class", "detections", "images", left=frozenset({"class"}))
+    counts = found.counts()
     for name, (boxes, images) in counts.items():
         table.add_row(name, str(boxes), str(images))
-    show(table)
+    total = sum(boxes for boxes, _ in counts.values())
+    none = "" if total else f" (none is as sure as --conf {conf:g})"
+    lines = f"images: {len(found.images)}; detections: {total}{none}; failed: {len(found.failed)}", f"wrote {out}"
+    if total:
+        show(table, *lines)
+    else:
+        for line in lines:
+            typer.echo(line)

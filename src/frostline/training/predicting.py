@@ -2,32 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
-from ultralytics.data.augment import LetterBox
-from ultralytics.data.loaders import SourceTypes
-from ultralytics.models.yolo.detect import DetectionPredictor
-from ultralytics.nn.tasks import load_checkpoint
-from ultralytics.utils import nms
 
-from frostline.datasets import EIGHT_BITS, PixelFormat, load_dataset, pixel_format
-from frostline.datasets.exact import to_unit
+from frostline.datasets import PixelFormat, load_dataset, pixel_format
 from frostline.datasets.layout import refuse_inside
 from frostline.errors import InputError, did_you_mean
-from frostline.files import read_yaml
-from frostline.freezing import find_layers
-from frostline.training.checkpoints import locate_model, open_checkpoint
-from frostline.training.evaluation import NO_TIME_LIMIT
-from frostline.training.images import float32_convolutions
-from frostline.training.machine import choose_device, describe_device, hushed, use_all_cores
+from frostline.training.machine import choose_device, describe_device, hushed
+from frostline.training.predict_model import RunFacts, find_weights, open_detector, run_facts
 from frostline.training.predict_outputs import ImageDetections, PredictionFolder, Predictions
 from frostline.training.predict_sources import (
     ImageLoader,
@@ -37,87 +24,10 @@ from frostline.training.predict_sources import (
     find_sources,
     is_data_yaml,
 )
+from frostline.training.predictor import set_up
 from frostline.training.prepare import describe_pixels, shorten
-from frostline.training.record import RECORD
 
 logger = logging.getLogger(__name__)
-
-
-class ExactPredictor(DetectionPredictor):
-    """Ultralytics' predictor on images that our loader read, without a time limit in NMS.
-
-    8-bit images take Ultralytics' own way. Deeper ones are padded in their own range and become float32 in [0, 1].
-
-    Attributes:
-        loader: the images.
-    """
-
-    loader: ImageLoader
-
-    def setup_source(self, source: Any, stride: int | None = None) -> None:
-        """Take the loader for the source, whatever source is named."""
-        size = int(self.args.imgsz)
-        self.imgsz = [size, size]
-        self.dataset, self.source_type = self.loader, SourceTypes()
-
-    def _format(self) -> PixelFormat:
-        pixels: PixelFormat = self.batch[2][0]
-        return pixels
-
-    def pre_transform(self, im: list[Any]) -> list[Any]:
-        """Resize and pad a batch of one shape, to the smallest rectangle that the stride allows."""
-        pixels = self._format()
-        if not pixels.deep:
-            return list(super().pre_transform(im))
-        letterbox = LetterBox(self.imgsz, auto=True, stride=self.model.stride, padding_value=pixels.padding)
-        return [letterbox(image=image) for image in im]
-
-    def preprocess(self, im: list[Any]) -> torch.Tensor:
-        """Turn a batch into a tensor (N, 3, H, W), red, green, blue, in [0, 1] by the range of its format."""
-        pixels = self._format()
-        if not pixels.deep:
-            plain: torch.Tensor = super().preprocess(im)
-            return plain
-        stacked = np.stack(self.pre_transform(im))[..., ::-1].transpose(0, 3, 1, 2)
-        return to_unit(torch.from_numpy(np.ascontiguousarray(stacked)).to(self.device), pixels)
-
-    def inference(self, im: torch.Tensor, *args: Any, **kwargs: Any) -> Any:
-        """Run the network; a GPU must not round more than 8 bits, and goes on afterwards as it did before."""
-        if not self._format().deep:
-            return super().inference(im, *args, **kwargs)
-        before = torch.backends.cudnn.allow_tf32
-        float32_convolutions()
-        try:
-            return super().inference(im, *args, **kwargs)
-        finally:
-            torch.backends.cudnn.allow_tf32 = before
-
-    def postprocess(self, preds: Any, img: torch.Tensor, orig_imgs: list[Any], **kwargs: Any) -> Any:
-        """Suppress overlapping boxes as Ultralytics does, however long it takes."""
-        outputs = nms.non_max_suppression(
-            preds,
-            self.args.conf,
-            self.args.iou,
-            self.args.classes,
-            self.args.agnostic_nms,
-            max_det=self.args.max_det,
-            max_time_img=NO_TIME_LIMIT,
-            end2end=getattr(self.model, "end2end", False),
-        )
-        return self.construct_results(outputs, img, orig_imgs)
-
-
-@dataclass(frozen=True)
-class RunFacts:
-    """What the folder around a checkpoint tells.
-
-    Attributes:
-        pixels: what it was trained on; None where nothing tells.
-        imgsz: of the training, or None.
-    """
-
-    pixels: PixelFormat | None = None
-    imgsz: int | None = None
 
 
 def predict(
@@ -180,7 +90,7 @@ def predict(
     weights = find_weights(model)
     facts = run_facts(weights)
     sources, known = _sources(images, data, split, facts, None if out is None else Path(out))
-    network, trained_size = _open(weights, trust)
+    network, trained_size = open_detector(weights, trust)
     names = {int(index): str(name) for index, name in network.names.items()}
     wanted = _class_ids(classes, names, weights)
     size = _input_size(imgsz or facts.imgsz or trained_size or 640, network, say)
@@ -190,8 +100,7 @@ def predict(
         "classes": None if classes is None else list(classes), "device": describe_device(chosen),
     }  # fmt: skip
     say(f"{weights} on {settings['device']}: {len(sources)} images at {size} pixels")
-    predictor = _predictor(network, chosen, {"imgsz": size, "classes": wanted}, conf, iou, max_det, batch)
-    predictor.loader = loader
+    predictor = set_up(network, chosen, loader, imgsz=size, classes=wanted, conf=conf, iou=iou, max_det=max_det)
     folder = None if out is None else PredictionFolder(Path(out), sources, overlays=overlays, save_txt=save_txt)
     found: list[ImageDetections] = []
     speak = _Formats(weights, facts.pixels, say)
@@ -212,56 +121,6 @@ def predict(
         if folder is not None:
             folder.stop()
     return predictions
-
-
-def find_weights(model: str | Path) -> Path:
-    """Return the checkpoint that is meant: a file, or the best weights of a run folder.
-
-    Raises:
-        InputError: see `locate_model`; or a folder without weights, or a model YAML.
-    """
-    path = Path(model)
-    if path.is_dir():
-        best = path / "weights" / "best.pt"
-        if not best.is_file():
-            raise InputError(f"{path}: has no weights/best.pt; give the folder of a finished run, or a checkpoint")
-        return best
-    located = locate_model(model)
-    if not located.endswith(".pt"):
-        raise InputError(f"{model}: a model YAML has no weights; give a checkpoint (.pt) or a run folder")
-    return Path(located)
-
-
-def run_facts(weights: Path) -> RunFacts:
-    """Read what a run recorded beside its checkpoint.
-
-    Looked for are `run.json` and, of plain Ultralytics, `args.yaml`: beside the file, in the folder above `weights/`,
-    and above the folder of a stage. Without `run.json` an Ultralytics run has seen 8 bits, as it knows nothing else.
-
-    Args:
-        weights: a checkpoint.
-    """
-    here = weights.absolute().parent
-    folders = [here, here.parent] if here.name == "weights" else [here]
-    if folders[-1].name.startswith("stage"):
-        folders.append(folders[-1].parent)
-    for folder in folders:
-        try:
-            record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
-            pixels = record.get("pixels")
-            return RunFacts(None if pixels is None else PixelFormat.from_dict(pixels), _whole(record.get("imgsz")))
-        except (OSError, ValueError, TypeError, AttributeError):
-            continue
-    for folder in folders:
-        file = folder / "args.yaml"
-        arguments = read_yaml(file, "the run's arguments") if file.is_file() else None
-        if isinstance(arguments, dict):
-            return RunFacts(EIGHT_BITS, _whole(arguments.get("imgsz")))
-    return RunFacts()
-
-
-def _whole(value: Any) -> int | None:
-    return value if isinstance(value, int) and value > 0 else None
 
 
 def _check_numbers(conf: float, iou: float, max_det: int, imgsz: int | None, batch: int) -> None:
@@ -302,19 +161,6 @@ def _sources(
     return sources, KnownFormats((pixel_format(dataset), dataset.yaml), facts.pixels)
 
 
-def _open(weights: Path, trust: bool) -> tuple[Any, int | None]:
-    """Open a detector as Ultralytics does, once the restricted loader has found nothing in it that could run code."""
-    with hushed():
-        head = type(find_layers(open_checkpoint(weights, trust))[-1]).__name__
-        if head not in {"Detect", "v10Detect"}:
-            raise InputError(f"{weights}: not a detection model that predicts here (its head is {head})")
-        network, checkpoint = load_checkpoint(str(weights))
-    channels = network.yaml.get("channels", 3)
-    if channels != 3:
-        raise InputError(f"{weights}: takes images of {channels} channels; those read here have 3")
-    return network, _whole((checkpoint.get("train_args") or {}).get("imgsz"))
-
-
 def _class_ids(classes: Sequence[str] | None, names: dict[int, str], weights: Path) -> list[int] | None:
     if classes is None:
         return None
@@ -334,21 +180,6 @@ def _input_size(size: int, network: Any, say: Callable[[str], None]) -> int:
     if taken != size:
         say(f"warning: imgsz {size} is not a multiple of {stride}, the network's stride: {taken} is taken")
     return taken
-
-
-def _predictor(
-    network: Any, device: str, more: dict[str, Any], conf: float, iou: float, max_det: int, batch: int
-) -> ExactPredictor:
-    overrides = {
-        "mode": "predict", "task": "detect", "rect": True, "save": False, "verbose": False, "device": device,
-        "conf": conf, "iou": iou, "max_det": max_det, "batch": batch, **more,
-    }  # fmt: skip
-    with hushed():
-        predictor = ExactPredictor(overrides=overrides)
-        predictor.setup_model(network, verbose=False)
-    if device == "cpu":
-        use_all_cores()  # choosing a device has just reset torch's threads
-    return predictor
 
 
 def _detections(result: Any) -> ImageDetections:
