@@ -142,13 +142,16 @@ def tone_map(pixels: NDArray[Any]) -> NDArray[np.uint8]:
     return mapped
 
 
-def overlay(picture: NDArray[np.uint8], rows: Sequence[Row], names: dict[int, str]) -> NDArray[np.uint8]:
+def overlay(
+    picture: NDArray[np.uint8], rows: Sequence[Row], names: dict[int, str], labels: Sequence[str] | None = None
+) -> NDArray[np.uint8]:
     """Draw boxes with their class names.
 
     Args:
         picture: (H, W, 3) uint8, red, green, blue.
         rows: the boxes.
         names: class id to name.
+        labels: what to write at each box in place of the name.
 
     Returns:
         A new picture of the same shape.
@@ -176,7 +179,7 @@ def overlay(picture: NDArray[np.uint8], rows: Sequence[Row], names: dict[int, st
     room[:, 0] = np.maximum(room[:, 0], 0)
     room[:, 1] = np.maximum(room[:, 1], round(1.3 * size) + 4 * thick)
     places = sv.Detections(xyxy=room, class_id=marks.class_id)
-    scene = words.annotate(scene, places, labels=[names[row.index] for row in rows])
+    scene = words.annotate(scene, places, labels=list(labels or (names[row.index] for row in rows)))
     return np.ascontiguousarray(np.asarray(scene)[..., ::-1])
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -23,24 +23,28 @@ PREVIEWS = "previews"
 _SPLITS = ("train", "val", "test")
 
 
-def find_images(root: Path) -> list[Path]:
+def find_images(root: Path, suffixes: Collection[str] = IMAGE_SUFFIXES) -> list[Path]:
     """List the images of a folder, by their paths relative to it, sorted.
 
     In a dataset (a folder with images below folders named `images`) only those count, so that masks, previews and plots
     beside them do not. Hidden files and folders are passed over, and so are the previews of a conversion.
+
+    Args:
+        root: searched with its sub-folders.
+        suffixes: of images, in lower case.
 
     Raises:
         InputError: if the folder is missing or holds none.
     """
     if not root.is_dir():
         raise InputError(f"{root}: no such folder")
-    found = [path for path in files_below(root) if path.suffix.lower() in IMAGE_SUFFIXES]
+    found = [path for path in files_below(root) if path.suffix.lower() in suffixes]
     if (root / "chroma.json").is_file():
         found = [path for path in found if path.parts[0] != PREVIEWS]
     in_dataset = [path for path in found if "images" in path.parts[:-1]]
     images = in_dataset or found
     if not images:
-        raise InputError(f"{root}: no images; expected files that end in {', '.join(IMAGE_SUFFIXES)}")
+        raise InputError(f"{root}: no images; expected files that end in {', '.join(sorted(suffixes))}")
     return sorted(images, key=lambda path: path.as_posix())
 
 
