@@ -12,11 +12,10 @@ import yaml
 from numpy.typing import NDArray
 
 SIDE = 96
-HIGH = 0x72
-"""The high byte of the padding, 114/255 of the range: so that padding is no edge that says more than the objects."""
+GROUND = 0x72
+"""Both bytes of the ground: the value 0x7272 that pads images, so that padding is no edge that outshines objects."""
 
-OBJECT_LOW, GROUND_LOW = 200, 50
-OBJECT_HIGH = HIGH + 40
+OBJECT_LOW, OBJECT_HIGH = 240, GROUND + 40
 
 
 def write_byte_scenes(folder: Path, byte: str, train: int = 96, val: int = 32, **declared: Any) -> Path:
@@ -38,11 +37,11 @@ def write_byte_scenes(folder: Path, byte: str, train: int = 96, val: int = 32, *
             objects, lines = _shapes(rng)
             noise = rng.integers(-10, 11, (SIDE, SIDE, 3))
             if byte == "low":
-                low = np.where(objects, OBJECT_LOW, GROUND_LOW)[..., None] + noise
-                high = np.full_like(low, HIGH)
+                low = np.where(objects, OBJECT_LOW, GROUND)[..., None] + noise
+                high = np.full_like(low, GROUND)
             else:
                 low = rng.integers(0, 256, (SIDE, SIDE, 3))
-                high = np.repeat(np.where(objects, OBJECT_HIGH, HIGH)[..., None], 3, axis=2)
+                high = np.repeat(np.where(objects, OBJECT_HIGH, GROUND)[..., None], 3, axis=2)
             tifffile.imwrite(folder / "images" / split / f"{split}{index}.tif", (high * 256 + low).astype(np.uint16))
             (folder / "labels" / split / f"{split}{index}.txt").write_text("".join(lines))
     told: dict[str, Any] = {"train": "images/train", "val": "images/val", "names": {0: "disc", 1: "bar"}}
