@@ -158,3 +158,64 @@ def test_brightness_keeps_more_than_a_byte(tiny_yaml: Path, tmp_path: Path, seen
     assert not [name for batch in seen.train for image in batch for name in which(image, trained)], "all were changed"
     padding = {round(float(image[0, 0, 0]) * 65535) / 29298 for batch in seen.train for image in batch}
     assert len(padding) > 4 and min(padding) > 0.59 and max(padding) < 1.41, "by a gain of each image's own"
+
+
+@pytest.mark.parametrize(
+    ("cache", "scale", "pixels"), [("ram", 1.0, {}), ("disk", 3.0, {"range": [0, 3], "encoding": "srgb"})]
+)
+def test_a_float_dataset_goes_the_whole_way(
+    cache: str, scale: float, pixels: dict[str, Any], tiny_yaml: Path, tmp_path: Path, seen: Seen
+) -> None:
+    data = noise(tmp_path / "data", "float32", scale, **pixels)
+    changes = {"plots": True, "cache": cache, "hsv_v": 0.0, "scale": 0.0, "translate": 0.0, "epochs": 2}
+    run = fl.train(tiny_yaml, data, fl.FreezePlan.none(), project=tmp_path, **{**SETTINGS, **changes}, close_mosaic=1)
+    assert run.audit_passed and len(run.record["epoch_seconds"]) == 2
+    files = sorted(path.name for path in data.parent.glob("images/*/*.npy"))
+    arrays = sorted(f"{path.stem}.exact.npy" for path in data.parent.glob("images/*/*.tif"))
+    assert files == (arrays if cache == "disk" else []), "never <stem>.npy, which Ultralytics would take for the image"
+    stored = np.concatenate([tifffile.imread(path).ravel() for path in data.parent.glob("images/train/*.tif")])
+    allowed = {*(stored / np.float32(scale)).tolist(), np.float32(scale * 114 / 255) / np.float32(scale)}
+    values = torch.cat([batch.flatten() for batch in seen.train]).numpy()
+    assert len(np.unique(values)) > 50000 and set(np.unique(values).tolist()) <= allowed
+    for name in ("train_batch0.jpg", "val_batch0_labels.jpg", "val_batch0_pred.jpg"):
+        picture = cv2.imread(str(run.folder / name))
+        assert 60 < picture.mean() < 200 and picture.std() > 20, f"{name} shows something"
+
+
+def test_a_torn_cache_does_not_reach_the_network(tiny_yaml: Path, tmp_path: Path, seen: Seen) -> None:
+    data = noise(tmp_path / "data", "float32")
+    settings = {**SETTINGS, **UNCHANGED, "cache": "disk"}
+    fl.train(tiny_yaml, data, fl.FreezePlan.none(), project=tmp_path / "one", **settings)
+    first = seen.train.copy()
+    seen.train.clear()
+    torn = data.parent / "images" / "train" / "train3.exact.npy"
+    torn.write_bytes(torn.read_bytes()[:1000])
+    fl.train(tiny_yaml, data, fl.FreezePlan.none(), project=tmp_path / "two", **settings)
+    assert all(torch.equal(one, other) for one, other in zip(first, seen.train, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        (np.nan, r"train3\.tif: holds values that are not numbers, outside the range 0 to 1"),
+        (1.5, r"train3\.tif: holds values from 0\.?\d* to 1\.5, outside the range 0 to 1; declare the right one"),
+        (-0.5, r"train3\.tif: holds values from -0\.5 to .*outside the range 0 to 1"),
+    ],
+)
+def test_a_value_outside_the_range_is_one_clear_line(
+    value: float, message: str, tiny_yaml: Path, tmp_path: Path
+) -> None:
+    data = noise(tmp_path / "data", "float32")
+    path = data.parent / "images" / "train" / "train3.tif"
+    image = tifffile.imread(path)
+    image[5, 6, 0] = value
+    tifffile.imwrite(path, image)
+    with pytest.raises(fl.InputError, match=message) as caught:
+        fl.train(tiny_yaml, data, fl.FreezePlan.none(), project=tmp_path, **SETTINGS)
+    assert "\n" not in str(caught.value)
+
+
+def test_mixed_precision_is_refused(tiny_yaml: Path, tmp_path: Path) -> None:
+    data = noise(tmp_path / "data", "uint16")
+    with pytest.raises(fl.InputError, match=r"amp=True: mixed precision rounds pixels to 11 bits"):
+        fl.train(tiny_yaml, data, fl.FreezePlan.none(), project=tmp_path, **SETTINGS, amp=True)
