@@ -163,10 +163,11 @@ def test_a_torn_cache_file_is_replaced_by_the_image(damage: bytes | None, tmp_pa
 
 def test_a_cache_file_of_a_changed_image_is_made_again(tmp_path: Path) -> None:
     images = folder_of(tmp_path)
-    made(images, cache="disk")
+    dataset = made(images, cache="disk")
     tifffile.imwrite(images / "1.tif", values(seed=9))
     later = (images / "1.exact.npy").stat().st_mtime + 10
     os.utime(images / "1.tif", (later, later))
+    assert np.array_equal(dataset.load_image(1)[0], values(seed=9)[..., ::-1]), "and is not read until it is"
     assert np.array_equal(made(images, cache="disk").load_image(1)[0], values(seed=9)[..., ::-1])
 
 
@@ -183,7 +184,7 @@ def test_a_folder_without_room_or_rights_is_trained_on_without_a_cache(
 def test_labels_cached_for_one_format_are_not_those_of_another(tmp_path: Path) -> None:
     images = folder_of(tmp_path, "float32")
     made(images, FLOAT)
-    with pytest.raises(InputError, match="outside the range 0 to 0.25"):
+    with pytest.raises(InputError, match=r"outside the range 0 to 0\.25"):
         made(images, PixelFormat("float32", 0.0, 0.25, "linear"))
     made(images, FLOAT)
 
