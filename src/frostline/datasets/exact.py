@@ -127,7 +127,7 @@ class ExactDataset(YOLODataset):
                 image: NDArray[Any] = np.load(cached)
                 if str(image.dtype) == self.pixels.kind and image.ndim == 3:
                     return image
-            except (OSError, ValueError):  # cut off by a kill: read the image itself
+            except (OSError, ValueError, EOFError):  # cut off by a kill, to nothing perhaps: read the image itself
                 cached.unlink(missing_ok=True)
         return read_exact(file, self.pixels)
 
