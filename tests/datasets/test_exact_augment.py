@@ -179,7 +179,7 @@ def test_a_gain_is_an_offset_on_logarithms(factor: float, value: int) -> None:
     out = brightened(np.full((1, 1, 3), value, np.uint16), factor, LOG)
     assert np.abs(out - expected).max() <= 0.501
     out = brightened(np.full((1, 1, 3), value / 65535 * 6, np.float32), factor, FLOAT_LOG)
-    assert out == pytest.approx(np.clip(np.log(light) - 7.4, 0, 6), abs=1e-5)
+    assert out == pytest.approx(np.clip(np.log(light) - 7.4, 6 / 65535, 6), abs=1e-5)
 
 
 @given(st.floats(0.5, 2.0), st.integers(1, 65535))
@@ -211,3 +211,9 @@ def test_opencv_pads_uint16_beyond_255() -> None:
     """LetterBox hands its padding to OpenCV as it is."""
     out = cv2.copyMakeBorder(np.zeros((2, 2, 3), np.uint16), 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=(29298,) * 3)
     assert out[0, 0].tolist() == [29298] * 3
+
+
+@pytest.mark.parametrize(("pixels", "dark"), [(LOG, np.uint16(40)), (FLOAT_LOG, np.float32(0.003))])
+def test_darkening_logarithms_leaves_a_trace_of_light(pixels: PixelFormat, dark: np.generic) -> None:
+    out = brightened(np.full((1, 1, 3), dark), 0.2, pixels)
+    assert (out > pixels.low).all() and (out <= dark).all()

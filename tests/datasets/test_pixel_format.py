@@ -12,7 +12,7 @@ import yaml
 from frostline import InputError
 from frostline.datasets import PixelFormat, load_dataset, pixel_format
 from frostline.datasets.headers import StoredAs
-from frostline.datasets.pixel_format import given_format
+from frostline.datasets.pixel_format import given_format, told_format
 from frostline.imaging import write_tiff16
 
 
@@ -111,3 +111,9 @@ def test_a_declaration_that_is_no_mapping_or_is_for_eight_bits_is_refused(tmp_pa
         format_of(dataset(tmp_path / "a", pixels="linear"))
     with pytest.raises(InputError, match=r"'pixels:' is for images of more than 8 bits, and .*train\.tif has 8"):
         format_of(dataset(tmp_path / "b", "uint8", pixels={"range": [0, 255]}))
+
+
+def test_metadata_without_an_anchor_tells_nothing(tmp_path: Path) -> None:
+    for number, told in enumerate(({"encode": "log"}, {"encode": "log", "anchor": "high"})):
+        write_tiff16(tmp_path / f"{number}.tif", np.zeros((4, 4, 3), np.uint16), told)
+        assert told_format(tmp_path / f"{number}.tif") == {}

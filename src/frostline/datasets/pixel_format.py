@@ -149,8 +149,8 @@ def given_format(stored: StoredAs, declared: Mapping[str, Any], where: str) -> P
 def told_format(image: Path) -> dict[str, Any]:
     """Read what our converters wrote beside the pixels, as `given_format` takes it; empty for anybody else's file."""
     told = tiff_metadata(image) if image.suffix.lower() in {".tif", ".tiff"} else {}
-    if told.get("encode") == "log":
-        anchor = float(told["anchor"])
+    anchor = told.get("anchor")
+    if told.get("encode") == "log" and isinstance(anchor, int | float):
         return {"encoding": "log", "log_range": [anchor - LOG_SPAN, anchor + LOG_SPAN]}
     return {"encoding": "linear"} if told.get("encode") == "linear" else {}
 
