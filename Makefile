@@ -43,11 +43,11 @@ demo: $(VENV)/.installed ## Run the whole way from images to an answer, without 
 	$(BIN)/frostline demo
 
 test: $(VENV)/.installed ## Run the tests that need nothing beyond the repository
-	$(BIN)/python -m pytest -m "not shared"
+	$(BIN)/python -m pytest -m "not shared and not slow"
 
 # pytest exits with 5 when it selects no test: an error above, but an extra that has nothing to run has not failed.
-test-extra: $(VENV)/.installed ## Run only what test-all adds to test: real data, skipped with a reason if missing
-	$(BIN)/python -m pytest -m "shared" || { status=$$?; [ $$status -eq 5 ] && echo "no test is marked shared"; }
+test-extra: $(VENV)/.installed ## Run only what test-all adds to test: trainings of minutes; real data, skipped if missing
+	$(BIN)/python -m pytest -m "shared or slow" || { status=$$?; [ $$status -eq 5 ] && echo "no test is marked so"; }
 
 test-all: $(VENV)/.installed ## Run everything
 	$(BIN)/python -m pytest

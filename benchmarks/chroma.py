@@ -1,7 +1,8 @@
 """Log-chromaticity of a folder of images: the compiled pass against NumPy, same worker processes, same files, in turn.
 
 Reading and writing uncompressed 16-bit TIFFs is included, starting the workers is not. Prints medians over rounds, the
-ratio and each side's largest worker, as a table and as one JSON line.
+ratio and the memory of each side's largest worker, as a table and as one JSON line: its peak, what is resident while
+both images are held, and the proportional set, in which what workers share counts in parts. Runs on Linux.
 
     python benchmarks/chroma.py --images 60 --rounds 3
 """
@@ -11,49 +12,50 @@ from __future__ import annotations
 import argparse
 import json
 import multiprocessing
-import resource
 import statistics
 import tempfile
 import time
-from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import numpy as np
-import psutil
 
-from frostline.imaging import chroma_and_saturated, chroma_reference, read_linear, write_tiff16
+from frostline.imaging import chroma_and_saturated, read_linear, write_tiff16
+from frostline.imaging.parallel import worker_pool
 
 ISD = (0.68, 0.58, 0.45)
-SIDES = {"frostline": chroma_and_saturated, "numpy": chroma_reference}
+SIDES = {"frostline": True, "numpy": False}
 
 
-def convert(side: str, source: Path, target: Path, encode: str) -> tuple[float, float]:
-    """Convert one image; return the worker's largest resident size so far and what of its memory is its own, in MB."""
-    image, _ = SIDES[side](read_linear(source), ISD, encode=encode)
+def convert(side: str, source: Path, target: Path, encode: str) -> None:
+    """Convert one image."""
+    image, _ = chroma_and_saturated(read_linear(source), ISD, encode=encode, compiled=SIDES[side])
     write_tiff16(target, image, {"source": source.name})
-    resident = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024  # libraries that all workers share included
-    return resident / 1e6, psutil.Process().memory_full_info().uss / 1e6
 
 
-def images_per_second(
-    pool: ProcessPoolExecutor, side: str, sources: list[Path], out: Path, encode: str
-) -> tuple[float, tuple[float, float]]:
-    """Return images a second and the largest worker: resident and own MB."""
+def weigh(side: str, source: Path, target: Path, encode: str) -> dict[str, float]:
+    """Convert one image; return what the worker holds, in MB, with both images in memory."""
+    linear = read_linear(source)
+    image, _ = chroma_and_saturated(linear, ISD, encode=encode, compiled=SIDES[side])
+    write_tiff16(target, image, {"source": source.name})
+    sizes = dict(line.split(":") for line in Path("/proc/self/smaps_rollup").read_text().splitlines()[1:])
+    status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
+    held = {"peak": status["VmHWM"], "resident": sizes["Rss"], "proportional": sizes["Pss"]}
+    return {name: int(size.split()[0]) * 1024 / 1e6 for name, size in held.items()}
+
+
+def images_per_second(pool: ProcessPoolExecutor, side: str, sources: list[Path], out: Path, encode: str) -> float:
+    """Convert all images and return images a second."""
     begun = time.perf_counter()
-    jobs = [pool.submit(convert, side, source, out / source.name, encode) for source in sources]
-    sizes = [job.result() for job in jobs]
-    largest = (max(size for size, _ in sizes), max(own for _, own in sizes))
-    return len(sources) / (time.perf_counter() - begun), largest
+    for job in [pool.submit(convert, side, source, out / source.name, encode) for source in sources]:
+        job.result()
+    return len(sources) / (time.perf_counter() - begun)
 
 
-def pools(workers: int, start: Callable[[str, ProcessPoolExecutor], None]) -> dict[str, ProcessPoolExecutor]:
-    """Start workers for each side, as a worker's largest size is that of everything it ever did."""
-    context = multiprocessing.get_context("spawn")
-    made = {side: ProcessPoolExecutor(workers, mp_context=context) for side in SIDES}
-    for side, pool in made.items():
-        start(side, pool)
-    return made
+def pools(workers: int) -> dict[str, ProcessPoolExecutor]:
+    """Start workers for each side: ours as a conversion does, NumPy's with nothing but what NumPy needs."""
+    spawned = ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn"))
+    return {"frostline": worker_pool(workers, "frostline.imaging.preload"), "numpy": spawned}
 
 
 def main() -> None:
@@ -72,24 +74,27 @@ def main() -> None:
             sources.append(Path(folder) / f"{index}.tiff")
             write_tiff16(sources[-1], np.roll(pixels, index, axis=1))
 
-        def warm(side: str, pool: ProcessPoolExecutor) -> None:
+        running = pools(args.workers)
+        for side, pool in running.items():
             images_per_second(pool, side, sources[: 2 * args.workers], out, args.encode)
-
-        running = pools(args.workers, warm)
         speeds: dict[str, list[float]] = {side: [] for side in SIDES}
-        memory = dict.fromkeys(SIDES, (0.0, 0.0))
+        memory: dict[str, dict[str, float]] = {}
         for _ in range(args.rounds):
             for side, pool in running.items():
-                speed, memory[side] = images_per_second(pool, side, sources, out, args.encode)
-                speeds[side].append(speed)
-        for pool in running.values():
+                speeds[side].append(images_per_second(pool, side, sources, out, args.encode))
+        for side, pool in running.items():
+            jobs = [pool.submit(weigh, side, source, out / source.name, args.encode) for source in sources]
+            held = [job.result() for job in jobs]
+            memory[side] = {name: max(sizes[name] for sizes in held) for name in held[0]}
             pool.shutdown()
     medians = {side: statistics.median(values) for side, values in speeds.items()}
     ratio = statistics.median(ours / plain for ours, plain in zip(*speeds.values(), strict=True))
     print(f"{args.size}, {args.encode}, {args.workers} workers, {args.images} images, {args.rounds} rounds")
     for side in SIDES:
         each = ", ".join(f"{value:.1f}" for value in speeds[side])
-        size = "{:.0f} MB a worker, {:.0f} its own".format(*memory[side])
+        size = "{peak:.0f} MB a worker at its peak; {resident:.0f} resident, {proportional:.0f} proportional".format(
+            **memory[side]
+        )
         print(f"{side:10} {medians[side]:6.1f} images/s  ({each})  {size}")
     print(f"ratio {ratio:.1f}")
     print(json.dumps({"images_per_second": medians, "ratio": ratio, "memory_mb": memory, "rounds": speeds}))

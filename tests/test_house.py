@@ -12,7 +12,14 @@ import frostline
 
 @pytest.mark.parametrize(
     "words",
-    [["--help"], ["train", "--help"], ["compare", "--help"], ["data", "scenes", "--help"], ["data", "check", "--help"]],
+    [
+        ["--help"],
+        ["train", "--help"],
+        ["predict", "--help"],
+        ["compare", "--help"],
+        ["data", "scenes", "--help"],
+        ["data", "check", "--help"],
+    ],
 )
 def test_help_does_not_import_torch(words: list[str]) -> None:
     program = (

@@ -22,6 +22,7 @@ _HOME = {
     "summarize_trainable_and_bn": "frostline.freezing",
     "layers": "frostline.training",
     "train": "frostline.training",
+    "predict": "frostline.training",
     "Run": "frostline.training",
     "Study": "frostline.studies",
     "compare": "frostline.analysis",

@@ -108,7 +108,7 @@ def read_yaml(path: Path, what: str) -> Any:
     try:
         return yaml.load(path.read_text(encoding="utf-8"), Loader=UniqueKeyLoader)
     except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "not UTF-8 text"
+        reason = getattr(error, "strerror", None) or "not UTF-8 text; save the file as UTF-8"
         raise InputError(f"{path}: cannot read {what}: {reason}") from error
     except yaml.YAMLError as error:
         raise InputError(f"{path}: not YAML: {' '.join(str(error).split())}") from error

@@ -57,6 +57,15 @@ def test_any_number_of_metrics_may_follow_the_option(words: str, spread: str) ->
     assert command.spread_metrics(words.split()) == spread.split()
 
 
+def test_runs_of_different_length_are_told(invoke: Callable[..., Result], tmp_path: Path) -> None:
+    told = "Runs differ in length, 2 to 3 epochs"
+    our_run(tmp_path / "r" / "a", "a", [0.1, 0.2])
+    our_run(tmp_path / "r" / "b", "b", [0.1, 0.2])
+    assert told not in " ".join(invoke(tmp_path / "r", "--out", tmp_path / "c.png").output.split())
+    our_run(tmp_path / "r" / "c", "c", [0.1, 0.2, 0.3])
+    assert told in " ".join(invoke(tmp_path / "r", "--out", tmp_path / "c.png").output.split())
+
+
 def test_a_folder_after_the_metrics_is_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "depth").mkdir()
     (tmp_path / "recall").mkdir()

@@ -39,6 +39,16 @@ def test_a_polygon_counts_as_a_box(tmp_path: Path) -> None:
     assert check_labels(dataset(tmp_path, {"a": polygons})).boxes["train"] == {0: 1, 1: 1}
 
 
+def test_boxes_without_area_and_repeated_rows_are_noted_with_counts_and_the_first_file(tmp_path: Path) -> None:
+    flat, line = "0 0.5 0.5 0.1 0\n", "1 0.5 0.5 0.1 0.1\n"
+    data = dataset(tmp_path, {"a": GOOD, "b": flat + 3 * line, "c": 2 * GOOD + "1 0.5 0.5 0 0.2\n"})
+    no_area, repeated = check_labels(data).notes
+    first = tmp_path / "labels" / "train" / "b.txt"
+    assert no_area.startswith(f"2 boxes in 2 label files have no area, such as in {first}: ")
+    assert repeated.startswith(f"4 label rows in 2 files repeat another row, such as in {first}: ")
+    assert check_labels(dataset(tmp_path / "good", {"a": GOOD})).notes == ()
+
+
 BAD = {
     "2 0.5 0.5 0.1 0.1": "class 2 is out of range, the dataset has 2 (0 to 1)",
     "-1 0.5 0.5 0.1 0.1": "class -1 is out of range",

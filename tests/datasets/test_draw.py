@@ -87,3 +87,8 @@ def test_a_box_is_drawn_where_its_label_says_in_the_class_colour() -> None:
     assert not picture.any()
     assert np.array_equal(drawn[60, 60], (0xE6, 0x9F, 0x00))  # red, green, blue of the second class
     assert not drawn[60, 100].any() and not drawn[95, 60].any()
+
+
+def test_the_name_of_a_box_at_the_upper_edge_stays_in_the_picture() -> None:
+    drawn = overlay(np.zeros((100, 200, 3), np.uint8), [Row(1, 1, 0.5, 0.2, 0.4, 0.5)], {0: "a", 1: "b"})
+    assert np.array_equal(drawn[8, 62], (0xE6, 0x9F, 0x00))

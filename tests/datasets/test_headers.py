@@ -8,28 +8,51 @@ import pytest
 import tifffile
 
 from frostline import InputError
-from frostline.datasets.headers import check_images, image_bits, pictures_replaced
+from frostline.datasets.headers import StoredAs, check_images, pictures_replaced, stored_as
 
 
-def test_bits_come_from_the_header(tmp_path: Path) -> None:
-    for dtype, bits in ((np.uint8, 8), (np.uint16, 16), (np.float32, 32)):
-        tifffile.imwrite(tmp_path / f"{bits}.tif", np.zeros((4, 4, 3), dtype))
-        assert image_bits(tmp_path / f"{bits}.tif") == bits
-    for dtype, bits in ((np.uint8, 8), (np.uint16, 16)):
-        cv2.imwrite(str(tmp_path / f"{bits}.png"), np.zeros((4, 4, 3), dtype))
-        assert image_bits(tmp_path / f"{bits}.png") == bits
+def test_how_values_are_stored_comes_from_the_header(tmp_path: Path) -> None:
+    for kind in ("uint8", "uint16", "float32"):
+        tifffile.imwrite(tmp_path / f"{kind}.tif", np.zeros((4, 4, 3), kind))
+        assert stored_as(tmp_path / f"{kind}.tif") == StoredAs(kind, by_opencv=kind == "uint8")
+    for kind in ("uint8", "uint16"):
+        cv2.imwrite(str(tmp_path / f"{kind}.png"), np.zeros((4, 4, 3), kind))
+        assert stored_as(tmp_path / f"{kind}.png") == StoredAs(kind, by_opencv=kind == "uint8")
     cv2.imwrite(str(tmp_path / "a.jpg"), np.zeros((4, 4, 3), np.uint8))
-    assert image_bits(tmp_path / "a.jpg") == 8
+    assert stored_as(tmp_path / "a.jpg") == StoredAs("uint8")
 
 
-def test_images_whose_low_byte_would_be_lost_are_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize("compression", ["none", "lzw", "zlib", "packbits", "zstd"])
+def test_a_tiff_that_opencv_cannot_decode_is_known(compression: str, tmp_path: Path) -> None:
+    path, pixels = tmp_path / "x.tif", np.arange(192, dtype=np.uint8).reshape(8, 8, 3)
+    tifffile.imwrite(path, pixels, compression=compression, photometric="rgb")
+    read = cv2.imread(str(path))
+    assert stored_as(path).by_opencv == (read is not None and np.array_equal(read[..., ::-1], pixels))
+    assert stored_as(path).by_opencv == (compression != "zstd")
+
+
+@pytest.mark.parametrize("kind", ["int16", "uint32", "float64", "float16"])
+def test_values_that_are_not_trained_on_are_refused(kind: str, tmp_path: Path) -> None:
+    tifffile.imwrite(tmp_path / "x.tif", np.zeros((4, 4, 3), kind))
+    with pytest.raises(InputError, match=rf"x\.tif: holds {kind} values; save the image as uint8, uint16 or float32"):
+        stored_as(tmp_path / "x.tif")
+
+
+def test_images_of_two_types_are_refused_with_one_of_each(tmp_path: Path) -> None:
     paths = [tmp_path / f"{index}.png" for index in range(120)]
     for path in paths:
         cv2.imwrite(str(path), np.zeros((4, 4, 3), np.uint8))
-    check_images(paths)
+    assert check_images(paths) == {StoredAs("uint8")}
     cv2.imwrite(str(paths[60]), np.zeros((4, 4, 3), np.uint16))
-    with pytest.raises(InputError, match=r"60.png: 16 bits a sample, of which training would keep 8"):
+    with pytest.raises(InputError, match=r"60\.png: holds uint16 values, but .*0\.png uint8 ones"):
         check_images(paths)
+
+
+def test_every_way_of_storing_is_told(tmp_path: Path) -> None:
+    paths = [tmp_path / "a.tif", tmp_path / "b.tif"]
+    for path, compression in zip(paths, ("lzw", "zstd"), strict=True):
+        tifffile.imwrite(path, np.zeros((4, 4, 3), np.uint8), compression=compression)
+    assert check_images(paths) == {StoredAs("uint8"), StoredAs("uint8", by_opencv=False)}
 
 
 def test_a_link_whose_target_is_gone_is_named(tmp_path: Path) -> None:

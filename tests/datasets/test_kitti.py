@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from frostline.cli import app
 from frostline.datasets import check_labels, convert_kitti, load_dataset, split_names
-from frostline.datasets.kitti import image_size
+from frostline.datasets.formats.sizes import image_size, whole_image_size
 from frostline.errors import InputError
 
 WIDTH, HEIGHT = 200, 100
@@ -286,7 +286,25 @@ def test_kitti101_becomes_the_dataset_that_its_readme_describes(shared_dir: Path
 def test_the_size_of_an_image_is_read_from_its_header(suffix: str, tmp_path: Path) -> None:
     image = tmp_path / f"a{suffix}"
     Image.fromarray(np.zeros((HEIGHT, WIDTH, 3), np.uint8)).save(image)
-    assert image_size(image) == (WIDTH, HEIGHT)
+    assert image_size(image) == whole_image_size(image) == (WIDTH, HEIGHT)
+
+
+@pytest.mark.parametrize("suffix", [".png", ".jpg", ".tif", ".bmp", ".webp"])
+@pytest.mark.parametrize("share", [0, 0.5, 1])
+def test_an_image_that_was_cut_off_is_left_out_and_named(suffix: str, share: float, src: Path, tmp_path: Path) -> None:
+    image = src / f"image_2/000003{suffix}"
+    (src / "image_2/000003.png").unlink()
+    pixels = np.random.default_rng(0).integers(0, 256, (HEIGHT, WIDTH, 3)).astype(np.uint8)
+    Image.fromarray(pixels).save(image)
+    whole = image.read_bytes()
+    image.write_bytes(whole[: int(len(whole) * share) - (share == 1) * 12])
+    for workers in (1, 2):
+        summary = convert_kitti(src, tmp_path / f"out{workers}", workers=workers)
+        assert len(summary.problems) == 1 and summary.problems[0].startswith(f"{image}: ")
+        assert "object at 0x" not in summary.problems[0]
+        assert not list((tmp_path / f"out{workers}").rglob("000003*"))
+    done = CliRunner().invoke(app, ["data", "kitti", str(src), str(tmp_path / "cli")])
+    assert done.exit_code == 1 and str(image) in done.stderr
 
 
 def test_nothing_is_written_into_the_folder_that_is_read(src: Path) -> None:

@@ -9,7 +9,7 @@ import tifffile
 from numpy.typing import NDArray
 from PIL import Image
 
-from frostline.datasets.pixels import read_stored
+from frostline.datasets.pixels import read_picture
 from frostline.datasets.quality import Report, inspect_dataset
 from frostline.datasets.quality.look import look_at, perceptual_hash
 from frostline.datasets.quality.report import box_size
@@ -213,11 +213,11 @@ def test_every_kind_of_file_is_read_as_it_is_stored(tmp_path: Path) -> None:
     pixels = scene(1)
     for suffix in (".png", ".bmp", ".webp", ".tif"):
         Image.fromarray(pixels).save(tmp_path / f"a{suffix}", **({"lossless": True} if suffix == ".webp" else {}))
-        assert np.array_equal(read_stored(tmp_path / f"a{suffix}"), pixels)
+        assert np.array_equal(read_picture(tmp_path / f"a{suffix}"), pixels)
     tifffile.imwrite(tmp_path / "p.tif", np.moveaxis(pixels, -1, 0), photometric="rgb", planarconfig="separate")
-    assert np.array_equal(read_stored(tmp_path / "p.tif"), pixels)
+    assert np.array_equal(read_picture(tmp_path / "p.tif"), pixels)
     with pytest.raises(InputError, match="not read here"):
         (tmp_path / "a.heic").write_bytes(b"x")
-        read_stored(tmp_path / "a.heic")
+        read_picture(tmp_path / "a.heic")
     look = look_at((tmp_path / "gone.png", "train", 1))
     assert look.error == "no such file"

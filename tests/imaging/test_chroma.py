@@ -73,6 +73,20 @@ def test_moving_a_pixel_along_the_isd_changes_nothing(isd, pixel, step):
     assert np.abs(exact[0] - exact[1])[inside].max(initial=0) < 1
 
 
+vectors = st.tuples(positive, positive, positive)
+
+
+@given(st.lists(st.tuples(vectors, st.tuples(logs, logs, logs), st.floats(-2.0, 2.0)), min_size=1, max_size=12))
+def test_moving_each_pixel_along_its_own_direction_of_a_map_changes_nothing(places):
+    isd, start, step = (np.array(part)[np.newaxis] for part in zip(*places, strict=True))
+    moved = start + step[..., np.newaxis] * isd / np.linalg.norm(isd, axis=-1, keepdims=True)
+    before, after = (np.exp(project(log.astype(np.float32), isd)).astype(float) for log in (start, moved))
+    inside = np.minimum(before, after) < 65535
+    assert np.abs(before - after)[inside].max(initial=0) < 1
+    codes = [encode_log(project(log.astype(np.float32), isd)).astype(int) for log in (start, moved)]
+    assert np.abs(codes[0] - codes[1]).max() <= 1
+
+
 @settings(deadline=None)  # the first call compiles
 @given(st.tuples(positive, positive, positive), st.lists(st.integers(0, 65535), min_size=3, max_size=3))
 def test_zero_stays_zero_and_nothing_else_becomes_the_code_for_it(isd, pixel):

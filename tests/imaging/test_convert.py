@@ -70,6 +70,7 @@ def test_a_dataset_keeps_its_structure_labels_and_names(dataset: Path, tmp_path:
         "train": "images/train",
         "val": ["images/val"],
         "names": {0: "Car"},
+        "pixels": {"range": [0, 65535], "encoding": "linear"},
     }
     assert (out / "labels/val/2 ö.txt").read_text() == "2 0.5 0.5 0.1 0.1\n"
     assert np.array_equal(read_linear(out / "images/val/2 ö.tiff"), chroma_image(image(2), ISD))
@@ -176,6 +177,20 @@ def test_eight_bits_of_the_linear_form_come_with_a_warning(dataset: Path, tmp_pa
     assert "lose dark detail" in caplog.text
 
 
+def test_data_yaml_says_what_the_values_are_now(dataset: Path, tmp_path: Path):
+    """A declaration of the source is not true of the copy: it is replaced, and dropped where 8 bits need none."""
+    file = dataset / "data.yaml"
+    file.write_text(file.read_text() + "pixels: {range: [0, 4095]}\n")
+
+    def told(name: str) -> object:
+        return yaml.safe_load((tmp_path / name / "data.yaml").read_text()).get("pixels")
+
+    convert_folder(dataset, tmp_path / "log", ISD, encode="log", anchor=10.0)
+    assert told("log") == {"range": [0, 65535], "encoding": "log", "log_range": [7.0, 13.0]}
+    convert_folder(dataset, tmp_path / "byte", ISD, encode="log", bits=8)
+    assert told("byte") is None
+
+
 def test_lists_of_images_and_labels_beside_images_come_along(tmp_path: Path):
     src, out = tmp_path / "in", tmp_path / "out"
     for name in ("a", "b"):
@@ -186,7 +201,9 @@ def test_lists_of_images_and_labels_beside_images_come_along(tmp_path: Path):
     (src / "lists/train.txt").write_text("./../a.jpg\n")
     (src / "data.yaml").write_text("path: /an/old/place\ntrain: lists/train.txt\nval: .\nnames: [x]\n")
     convert_folder(src, out, ISD)
-    assert yaml.safe_load((out / "data.yaml").read_text()) == {"train": "lists/train.txt", "val": ".", "names": ["x"]}
+    told = yaml.safe_load((out / "data.yaml").read_text())
+    told.pop("pixels")
+    assert told == {"train": "lists/train.txt", "val": ".", "names": ["x"]}
     assert (out / "lists/train.txt").read_text() == "./../a.tiff\n"
     assert [name for name in files(out) if name.endswith(".txt")] == ["a.txt", "b.txt", "lists/train.txt"]
 

@@ -67,6 +67,15 @@ def test_what_is_written_comes_back_with_its_metadata(tmp_path: Path):
             write(tmp_path / "bad.png", bad)
 
 
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".tiff"])
+def test_a_file_of_another_kind_is_named_by_its_path_alone(tmp_path: Path, suffix: str):
+    path = tmp_path / f"a{suffix}"
+    path.write_bytes(b"no image at all, but long enough for a header" * 9)
+    with pytest.raises(InputError, match="cannot be read") as caught:
+        read_rgb(path)
+    assert str(caught.value).startswith(f"{path}: ") and "object at 0x" not in str(caught.value)
+
+
 @pytest.mark.parametrize("kind", ["tiff", "tiled.tiff", "deflate.tiff", "png", "16.png", "jpg"])
 @pytest.mark.parametrize("share", [0.05, 0.3, 0.95])
 def test_a_truncated_file_is_one_clear_line(tmp_path: Path, kind: str, share: float, capfd, caplog):

@@ -11,7 +11,15 @@ from typer.testing import CliRunner
 from frostline.cli import app
 from frostline.datasets.scenes import render_scenes
 from frostline.errors import InputError
-from frostline.imaging import convert_folder, measure_folder, parse_isd, read_grey, write_png8, write_tiff16
+from frostline.imaging import (
+    convert_folder,
+    measure_folder,
+    parse_isd,
+    read_grey,
+    read_linear,
+    write_png8,
+    write_tiff16,
+)
 from frostline.imaging.measuring import find_places
 from frostline.report.view import draw_view
 
@@ -91,13 +99,20 @@ def test_the_command_prints_the_fall_and_writes_every_image(scenes: Path, tmp_pa
             measure_folder(scenes / "linear", dst, tmp_path / masks, workers=1)
 
 
-def test_the_view_is_a_picture_of_one_size_whatever_the_image(scenes: Path, tmp_path: Path):
+def test_the_view_is_as_high_as_its_image_and_goes_where_it_was_told(scenes: Path, tmp_path: Path):
     image = next((scenes / "linear").rglob("scene_00001.tiff"))
     words = ["chroma", "view", str(image), "--isd", str(scenes / "isd.json"), "--out", str(tmp_path / "v.png")]
     assert CliRunner().invoke(app, words).exit_code == 0
     with Image.open(tmp_path / "v.png") as made:
-        assert made.size == (1950, 1200)
+        assert made.size[0] == 1950 and 1150 < made.size[1] < 1350
         assert np.asarray(made.convert("L")).std() > 20
+    write_tiff16(tmp_path / "wide.tiff", read_linear(image)[100:180])
+    assert CliRunner().invoke(app, [*words[:2], str(tmp_path / "wide.tiff"), *words[3:]]).exit_code == 0
+    with Image.open(tmp_path / "v.png") as made:
+        assert made.size[0] == 1950 and made.size[1] < 900
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match=r"v\.png: cannot be written"):
+        draw_view(image, (1, 1, 1), tmp_path / "file" / "v.png")
     write_tiff16(tmp_path / "black.tiff", np.zeros((9, 9, 3), np.uint16))
     for source, out, said in ((image, "v.jpg", "ends in .png"), (tmp_path / "black.tiff", "b.png", "nothing to draw")):
         with pytest.raises(InputError, match=said):

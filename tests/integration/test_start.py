@@ -120,7 +120,9 @@ class Payload:
 
 def test_a_checkpoint_that_would_run_code_is_refused_before_it_runs(tiny_data: Path, tmp_path: Path) -> None:
     torch.save({"model": Payload(tmp_path / "ran")}, tmp_path / "payload.pt")
-    refused("could run code .*--trust-checkpoint", tmp_path / "payload.pt", tiny_data)
+    refused(
+        r"names (posix|nt)\.system, which .* could run code; .*--trust-checkpoint", tmp_path / "payload.pt", tiny_data
+    )
     assert not (tmp_path / "ran").exists()
 
 
@@ -135,8 +137,32 @@ def test_data_that_training_would_silently_drop_is_refused(tiny_checkpoint: Path
     refused("train0.txt", tiny_checkpoint, tiny_data)
     label.write_text("0 1.5 0.5 0.1 0.1\n")
     refused("train0.txt", tiny_checkpoint, tiny_data)
+    tiny_data.write_bytes("train: images/train\nval: images/val\nnames: [rot, grün, blau]\n".encode("latin-1"))
+    refused("data.yaml: not UTF-8 text", tiny_checkpoint, tiny_data)
     tiny_data.write_text("train: images/train\nval: images/nowhere\nnames: {0: red, 1: green, 2: blue}\n")
     refused("nowhere", tiny_checkpoint, tiny_data)
+
+
+def test_an_image_size_off_the_stride_is_rounded_up_once_and_recorded(
+    tiny_checkpoint: Path, tiny_data: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    lines: list[str] = []
+
+    class Listener:
+        def say(self, text: str) -> None:
+            lines.append(text)
+
+        def epoch(self, *_: object) -> None: ...
+
+    run = fl.train(
+        tiny_checkpoint, tiny_data, project=tmp_path, device="cpu", observer=Listener(),
+        **{**SETTINGS, "imgsz": 50, "epochs": 1},
+    )  # fmt: skip
+    told = [line for line in lines if "imgsz" in line]
+    assert told == ["warning: imgsz=50 is no multiple of the model's stride 32: 64 is used"]
+    assert run.record["imgsz"] == 64 and run.record["settings"]["imgsz"] == 50
+    assert yaml.safe_load((run.folder / "args.yaml").read_text())["imgsz"] == 64
+    assert "must be multiple of max stride" not in capfd.readouterr().out
 
 
 def test_sixteen_bits_are_refused_rather_than_halved(tiny_checkpoint: Path, tiny_data: Path) -> None:
@@ -178,7 +204,12 @@ def test_images_in_both_splits_and_arrays_beside_images_are_warned_about(
         arm="a", model=str(tiny_checkpoint), data=str(tiny_data), plan=fl.FreezePlan.none().with_epochs(2),
         settings=resolve_settings(SETTINGS),
     )  # fmt: skip
+    label = tiny_data.parent / "labels" / "train" / "train1.txt"
+    label.write_text("0 0.5 0.5 0.1 0\n" + 3 * "1 0.5 0.5 0.1 0.2\n")
     told = " ".join(prepare(spec, check_data(tiny_data), tmp_path).warnings)
+    # The folder is in both splits here, so that its labels count twice.
+    assert f"2 boxes in 2 label files have no area, such as in {label}" in told
+    assert f"4 label rows in 2 files repeat another row, such as in {label}" in told
     assert "8 images are in both train and val" in told and "1 images have a .npy file beside them" in told
 
 

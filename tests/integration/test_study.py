@@ -138,6 +138,15 @@ def test_train_powers_off_once_with_a_stand_in(tiny_checkpoint: Path, tiny_data:
     [
         (["train", "{model}", "{data}", "--freeze", "0-99"], "no layer 99"),
         (["train", "{model}", "{data}", "lr=1"], "did you mean 'lrf'"),
+        (["train", "{model}", "{data}", "--freeze", "0-2-3"], "error: --freeze: selector '0-2-3'"),
+        (["train", "{model}", "{data}", "--freeze", "0", "--name", "a/b"], "--name 'a/b': expected the name of one"),
+        (["train", "{model}", "{data}", "--plan", "{plan}", "--epochs", "9"], "gives every stage its own (1, 2); give"),
+        (["train", "{model}", "{data}", "--plan", "{plan}", "--freeze", "0"], "give one of --freeze, --train-only"),
+        (["train", "{model}", "{data}", "--name", ""], "--name '': expected the name of one folder"),
+        (["two-stage", "{model}", "{data}", "--freeze", "0", "--name", ".."], "--name '..': expected the name of one"),
+        (["two-stage", "{model}", "{data}", "--freeze", "0-2-3"], "error: --freeze: selector '0-2-3'"),
+        (["two-stage", "{model}", "{data}", "--freeze", "0", "--lr2", "0"], "--lr2 0: expected a number above 0"),
+        (["ablate", "{model}", "{data}", "lr0=x"], "error: lr0: expected a number above 0, got 'x'"),
         (["train", "nothing.pt", "{data}"], "nothing.pt: no such checkpoint"),
         (["ablate", "{model}", "{data}", "--freeze-list", "0"], "give 1 or more"),
         (["ablate", "{model}", "{data}", "--freeze-list", "x"], "expected whole numbers"),
@@ -152,7 +161,9 @@ def test_train_powers_off_once_with_a_stand_in(tiny_checkpoint: Path, tiny_data:
 def test_bad_input_is_one_line_and_status_2(
     words: list[str], message: str, tiny_checkpoint: Path, tiny_data: Path, tmp_path: Path
 ) -> None:
-    filled = [word.format(model=tiny_checkpoint, data=tiny_data) for word in words]
+    plan = tmp_path / "plan.yaml"
+    plan.write_text("stages:\n  - {epochs: 1, freeze: 0-2}\n  - {epochs: 2}\n")
+    filled = [word.format(model=tiny_checkpoint, data=tiny_data, plan=plan) for word in words]
     done = frostline(*filled, cwd=tmp_path)
     assert done.returncode == 2 and message in done.stderr
     assert "Traceback" not in done.stderr and len(done.stderr.strip().splitlines()) == 1

@@ -115,6 +115,39 @@ def test_the_depth_panel_joins_means_and_shows_every_seed(tmp_path: Path) -> Non
     assert [tick.get_text() for tick in axes.get_xticklabels()] == ["0", "3", "6"]
 
 
+def test_curves_that_coincide_all_show_and_others_keep_one_width(tmp_path: Path) -> None:
+    for arm, top in (("baseline", 0.3), ("freeze_1_to_3", 0.3), ("freeze_1_to_6", 0.3), ("other", 0.2)):
+        our_run(tmp_path / arm, arm, [0.0, top / 2, top])
+    runs = find_runs([tmp_path])
+    axes = Figure().subplots()
+    draw_learning(axes, runs, "mAP50", arm_styles(run.arm for run in runs))
+    *equal, other = axes.lines
+    widths = [line.get_linewidth() for line in equal]
+    assert widths[0] > widths[1] + 1 > widths[2] + 2 and widths[2] == other.get_linewidth()
+    shown = [set(range(3)[slice(line.get_markevery()[0], None, line.get_markevery()[1])]) for line in equal]
+    assert sorted(epoch for epochs in shown for epoch in epochs) == [0, 1, 2], "markers take turns"
+    assert len({tuple(line._dash_pattern[1] or ()) for line in equal}) == 3
+
+
+def test_markers_of_one_epoch_and_of_one_depth_lie_in_one_another(tmp_path: Path) -> None:
+    for arm in ("baseline", "srgb"):
+        our_run(tmp_path / arm, arm, [0.3], depth=0)
+    runs = find_runs([tmp_path])
+    for draw in (draw_learning, draw_depth):
+        axes = Figure().subplots()
+        draw(axes, runs, "mAP50", arm_styles(run.arm for run in runs))
+        below, above = axes.lines
+        assert below.get_markersize() > above.get_markersize() + 3
+
+
+def test_a_marker_at_zero_is_whole(tmp_path: Path) -> None:
+    our_run(tmp_path / "a", "a", [0.0, 0.0], depth=0)
+    for draw in (draw_learning, draw_depth):
+        axes = Figure().subplots()
+        draw(axes, find_runs([tmp_path]), "mAP50", arm_styles("a"))
+        assert axes.get_ylim()[0] == 0 and not any(line.get_clip_on() for line in axes.lines)
+
+
 def test_no_line_joins_arms_that_share_a_depth(tmp_path: Path) -> None:
     for arm, depth in (("baseline", 0), ("srgb", 0), ("freeze_1_to_3", 3)):
         our_run(tmp_path / arm, arm, [0.1], depth=depth)

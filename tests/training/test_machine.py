@@ -186,6 +186,35 @@ def test_always_means_after_a_failure_too_but_never_after_ctrl_c(tmp_path: Path)
     assert mark.count == 1
 
 
+def test_a_bad_input_at_the_start_powers_nothing_off_and_a_late_one_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from frostline.training import power
+
+    mark = Mark(tmp_path)
+    with pytest.raises(InputError), powering_off("always", lambda _: True, mark.command):
+        raise InputError("a typing error")
+    assert mark.count == 0
+    monkeypatch.setattr(power, "_AT_ONCE", 0.0)
+    with pytest.raises(InputError), powering_off("always", lambda _: True, mark.command):
+        raise InputError("hours later")
+    assert mark.count == 1
+
+
+@pytest.mark.parametrize(
+    ("command", "message"), [("no-such-command -h", "no command 'no-such-command'"), ("off 'now", "cannot be read")]
+)
+def test_a_command_that_cannot_power_off_is_told_before_the_work(command: str, message: str) -> None:
+    with pytest.raises(InputError, match=message), powering_off("success", lambda _: True, command):
+        raise AssertionError("the work must not start")
+
+
+def test_a_shutdown_that_did_not_work_is_told(caplog: pytest.LogCaptureFixture) -> None:
+    with powering_off("success", lambda _: True, "sh -c 'exit 3'"):
+        pass
+    assert "ended with status 3: this machine may stay on" in caplog.text
+
+
 def test_no_means_no_and_off_means_off(tmp_path: Path) -> None:
     mark = Mark(tmp_path)
     with pytest.raises(InputError, match="nothing was started"), powering_off("success", lambda _: False, mark.command):

@@ -136,7 +136,7 @@ def test_the_better_stage_is_kept_and_a_worse_second_one_is_told(
     results = [stage_folder(tmp_path / "stage1", 0.3, 3, 2), stage_folder(tmp_path / "stage2", second, 4, 2)]
     plan = FreezePlan.two_stage(freeze="0", epochs=(3, 4))
     spec = RunSpec(arm="two", model="m", data="d", plan=plan, settings={"epochs": 7})
-    prepared = Prepared((results[0].progress.freeze,), Transfer(1, 2, frozenset({"1.w"}), "m.pt"), 7, 0)
+    prepared = Prepared((results[0].progress.freeze,), Transfer(1, 2, frozenset({"1.w"}), "m.pt"), 7, 0, 64)
     said: list[str] = []
     record = collect_stages(spec, tmp_path, results, prepared, said.append)
     assert (tmp_path / "weights" / "best.pt").read_text() == f"{kept} best.pt"
@@ -154,7 +154,7 @@ def test_one_failed_stage_fails_the_run(tmp_path: Path) -> None:
     results[0].audit["verdict"] = "FAIL"
     plan = FreezePlan.two_stage(freeze="0", epochs=(1, 1))
     spec = RunSpec(arm="two", model="m", data="d", plan=plan, settings={"epochs": 2})
-    prepared = Prepared((results[0].progress.freeze,), Transfer(1, 2, frozenset(), "m.pt"), 7, 0)
+    prepared = Prepared((results[0].progress.freeze,), Transfer(1, 2, frozenset(), "m.pt"), 7, 0, 64)
     record = collect_stages(spec, tmp_path, results, prepared, lambda _text: None)
     assert record["audit"] == "FAIL"
 

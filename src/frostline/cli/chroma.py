@@ -11,7 +11,7 @@ import typer
 from frostline.cli.batch import end, progress_bar
 
 if TYPE_CHECKING:
-    from frostline.imaging import ConversionSummary
+    from frostline.imaging import ConversionSummary, IsdMaps, IsdTable
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -52,13 +52,25 @@ def convert(
     dst: Annotated[Path, typer.Argument(help="Folder to write; new, or one to resume.")],
     *,
     isd: Annotated[
-        str,
+        str | None,
         typer.Option(
             help="Illuminant spectral direction: red,green,blue, or the file of chroma estimate or of scenes.",
             metavar="R,G,B|FILE",
             show_default=False,
         ),
-    ],
+    ] = None,
+    isd_maps: Annotated[
+        Path | None,
+        typer.Option(help="Instead of --isd: folder of maps, one an image, a direction a pixel.", show_default=False),
+    ] = None,
+    isd_map_suffix: Annotated[
+        str | None,
+        typer.Option(
+            help="End of a map's name: .npy in --isd-maps; alone, maps lie beside the images: .isd.npy.",
+            metavar="SUFFIX",
+            show_default=False,
+        ),
+    ] = None,
     anchor: Annotated[
         float, typer.Option(help="Point of the projection plane on the grey diagonal, log units.")
     ] = 10.4,
@@ -84,13 +96,14 @@ def convert(
 
     Example: frostline chroma convert photos photos-chroma --isd 0.68,0.58,0.45 --encode log
     """
-    from frostline.imaging import convert_folder, parse_isd
+    from frostline.imaging import convert_folder
 
+    directions = _directions(src, isd, isd_maps, isd_map_suffix)
     with progress_bar("images") as progress:
         summary = convert_folder(
             src,
             dst,
-            parse_isd(isd),
+            directions,
             anchor,
             encode.value,
             bits=int(bits.value),
@@ -103,6 +116,17 @@ def convert(
             start=start,
         )
     end(f"{_told(summary)}\nwrote {dst}", [(failure.image, failure.reason) for failure in summary.failed])
+
+
+def _directions(src: Path, isd: str | None, folder: Path | None, suffix: str | None) -> IsdTable | IsdMaps:
+    from frostline.errors import InputError
+    from frostline.imaging import maps_of, parse_isd
+
+    mapped = folder is not None or suffix is not None
+    if (isd is None) != mapped:
+        which = "both were given" if mapped else "neither was given"
+        raise InputError(f"expected either --isd, or --isd-maps or --isd-map-suffix; {which}")
+    return parse_isd(isd) if isd is not None else maps_of(src, folder, suffix)
 
 
 def _told(summary: ConversionSummary) -> str:

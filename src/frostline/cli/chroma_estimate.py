@@ -126,7 +126,7 @@ def _estimator(
     maps: tuple[Path | None, str | None],
 ) -> Estimator:
     from frostline.errors import InputError
-    from frostline.imaging import parse_isd
+    from frostline.imaging import maps_of, parse_isd
     from frostline.imaging.estimate import Edges, Entropy, Fixed, Maps, Pairs, read_points
 
     if method is Method.EDGES:
@@ -139,8 +139,7 @@ def _estimator(
         return Fixed(parse_isd(isd))
     if method is Method.MAP:
         root = src.parent if src.is_file() else src
-        folder, suffix = maps
-        return Maps(root, folder, suffix or (".npy" if folder else ".isd.npy"))
+        return Maps(**vars(maps_of(root, *maps)))
     both = all(mask is not None for mask in masks)
     if any(mask is not None for mask in masks) != both or (points is not None) == both:
         raise InputError("--method pairs needs either --pairs FILE, or both --lit and --shadow")

@@ -25,6 +25,7 @@ def measure(
     Example: frostline chroma measure scenes/linear scenes/chroma --masks scenes/masks
     """
     from frostline.cli.console import plain_table, show
+    from frostline.errors import InputError
     from frostline.files import write_text
     from frostline.imaging import measure_folder, summary_json
 
@@ -43,7 +44,10 @@ def measure(
     )
     told = "texture: rms within lit tiles; noise counts as texture"
     if out is not None:
-        write_text(out, summary_json(summary))
+        try:
+            write_text(out, summary_json(summary))
+        except OSError as error:
+            raise InputError(f"--out {out}: cannot be written ({error.strerror or error})") from None
         told += f"\nwrote {out}"
     end(told, summary.failed)
 

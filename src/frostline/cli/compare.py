@@ -101,14 +101,16 @@ def compare(
 ) -> None:
     """Compare runs: final metrics, convergence, overfitting, small objects and cost, as a table and a figure."""
     from frostline.analysis import chosen_metrics, compare_runs, find_runs
+    from frostline.cli.console import pure_stdout
     from frostline.report import write_comparison
 
     # Before anything is read: a misspelt metric is told at once.
     chosen = chosen_metrics([word for given in metrics or ["mAP50", "mAP50-95"] for word in given.split(",") if word])
     small = [name.strip() for name in (small_classes or "").split(",") if name.strip()]
-    comparison = compare_runs(find_runs(folders), chosen, small)
-    figure, table, record = write_comparison(comparison, chosen, out)
     as_json = output is Format.JSON
+    with pure_stdout(as_json):
+        comparison = compare_runs(find_runs(folders), chosen, small)
+        figure, table, record = write_comparison(comparison, chosen, out)
     if as_json:
         _print_json(comparison)
     else:
@@ -144,6 +146,11 @@ def print_comparison(comparison: Comparison, metrics: Sequence[str]) -> None:
     ]
     if left_out:
         notes.append(f"Not shown at this width: {', '.join(left_out)}.")
+    lengths = [run.results.height for run in comparison.runs if run.counts and run.results is not None]
+    if len(set(lengths)) > 1:
+        notes.append(
+            f"Runs differ in length, {min(lengths)} to {max(lengths)} epochs: that alone can make a difference."
+        )
     if any(not run.counts for run in comparison.runs):
         notes.append("Runs that are not finished have the best epoch so far, and count in no mean.")
     for note in notes:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stdout
 from typing import Any
 
 from rich.console import Console
@@ -15,6 +17,22 @@ PIPED_WIDTH = 140
 def console() -> Console:
     """Return a console for standard output: as wide as the terminal, or wide enough in a pipe."""
     return Console(width=None if sys.stdout.isatty() else PIPED_WIDTH, highlight=False, emoji=False)
+
+
+@contextmanager
+def pure_stdout(wanted: bool) -> Iterator[None]:
+    """Send what libraries print to standard error while the block works out what a command prints as JSON.
+
+    Heavy libraries belong imported within it: Ultralytics takes hold of standard output when it is imported.
+
+    Args:
+        wanted: whether JSON is printed; otherwise nothing changes.
+    """
+    if not wanted:
+        yield
+        return
+    with redirect_stdout(sys.stderr):
+        yield
 
 
 def plain_table(*columns: str, left: frozenset[str] = frozenset()) -> Table:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from frostline.cli.bar import bar, stderr
+from frostline.cli.batch import Workers
 from frostline.cli.data_check import check
 from frostline.cli.data_convert import convert, parse_classes, parse_mapping
 from frostline.cli.data_draw import draw
@@ -54,6 +55,7 @@ def kitti(
         ),
     ] = None,
     link: Annotated[bool, typer.Option("--link", help="Make symbolic links to the images instead of copies.")] = False,
+    workers: Workers = None,
 ) -> None:
     """Convert KITTI's labels to a YOLO dataset with a seeded split into train and val.
 
@@ -76,6 +78,7 @@ def kitti(
             parse_classes(classes) or [],
             mapping=parse_mapping(mapping),
             link=link,
+            workers=workers,
             progress=progress,
         )
     errors = stderr()
@@ -91,4 +94,7 @@ def kitti(
 
 def _left_out(summary: KittiSummary) -> str:
     types = ", ".join(f"{kind} {count}" for kind, count in summary.left_out.items()) or "nothing"
-    return f"left out: {types}; clipped to the image: {summary.clipped}; dropped without area: {summary.no_area}"
+    unusable = f"; images and labels that cannot be used: {len(summary.problems)}" if summary.problems else ""
+    return (
+        f"left out: {types}; clipped to the image: {summary.clipped}; dropped without area: {summary.no_area}{unusable}"
+    )

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from frostline.cli.bar import bar
+from frostline.cli.console import pure_stdout
 from frostline.cli.options import Data
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ def check(
     """
     from frostline.datasets.quality import inspect_dataset
 
-    with bar("images") as progress:
+    with pure_stdout(json), bar("images") as progress:
         report = inspect_dataset(data, workers=workers, progress=progress)
     if json:
         from json import dumps

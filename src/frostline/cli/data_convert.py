@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from frostline.cli.bar import bar, stderr
+from frostline.cli.batch import Workers
 
 if TYPE_CHECKING:
     from frostline.datasets.convert import ConvertSummary
@@ -48,6 +49,7 @@ def convert(
         bool, typer.Option("--keep-empty", help="Keep images whose LabelMe file has no shapes, as background.")
     ] = False,
     link: Annotated[bool, typer.Option("--link", help="Make symbolic links to the images instead of copies.")] = False,
+    workers: Workers = None,
 ) -> None:
     """Convert KITTI, LabelMe, COCO, Pascal VOC or YOLO labels to YOLO, without a split.
 
@@ -70,6 +72,7 @@ def convert(
             scale_to_image=scale_to_image,
             keep_empty=keep_empty,
             link=link,
+            workers=workers,
             progress=progress,
         )
     console = Console(highlight=False, emoji=False, soft_wrap=True)
@@ -111,9 +114,10 @@ def _told(summary: ConvertSummary) -> list[str]:
     boxes = ", ".join(f"{name} {count}" for name, count in summary.boxes.items())
     left_out = ", ".join(f"{kind} {count}" for kind, count in summary.left_out.items()) or "nothing"
     scaled = f"; scaled to the image: {summary.scaled} images" if summary.scaled else ""
+    unusable = f"; images and labels that cannot be used: {len(summary.problems)}" if summary.problems else ""
     return [
         f"images: {summary.images}; boxes: {sum(summary.boxes.values())} ({boxes})",
         f"left out: {left_out}; clipped to the image: {summary.clipped}; dropped without area: "
-        f"{summary.no_area}{scaled}",
+        f"{summary.no_area}{scaled}{unusable}",
         f"wrote {summary.out}; next: frostline data split {summary.out / 'images'} {summary.out / 'labels'} OUT",
     ]

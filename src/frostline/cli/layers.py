@@ -31,17 +31,24 @@ def layers(
 
         frostline layers yolo11s.yaml --json
     """
+    from frostline.cli.console import pure_stdout
     from frostline.errors import InputError
-    from frostline.freezing import FreezePlan, layer_table, resolve_freeze
-    from frostline.training import open_model
-    from frostline.training.machine import hushed
 
     if imgsz < 32:
         raise InputError(f"--imgsz {imgsz}: expected at least 32 pixels")
-    with hushed():
-        module = open_model(model, trust_checkpoint)
-    table = layer_table(module, imgsz)
-    plan = FreezePlan.parse({"freeze": freeze, "train_only": train_only}, "options")
+    plan = o.plan(freeze, train_only)
+    with pure_stdout(as_json):
+        from frostline.freezing import layer_table, resolve_freeze
+        from frostline.training import open_model
+        from frostline.training.checkpoints import rounded_imgsz
+        from frostline.training.machine import hushed
+
+        with hushed():
+            module = open_model(model, trust_checkpoint)
+    fitting, note = rounded_imgsz(imgsz, module)
+    if note:
+        typer.echo(f"warning: {note}", err=True)
+    table = layer_table(module, fitting)
     frozen = resolve_freeze(module, plan.stages[0]) if plan.freezes else None
     if as_json:
         typer.echo(json.dumps(_as_dict(model, table, frozen), indent=2))

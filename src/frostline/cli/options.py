@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+if TYPE_CHECKING:
+    from frostline.freezing import FreezePlan
 
 Model = Annotated[
     str,
@@ -71,3 +74,21 @@ def settings(pairs: list[str] | None, **named: Any) -> dict[str, Any]:
                 raise InputError(f"{key} is given twice: as --{key} and as {key}=")
             values[key] = value
     return values
+
+
+def plan(freeze: str | None, train_only: str | None) -> FreezePlan:
+    """Read `--freeze` and `--train-only`.
+
+    Raises:
+        InputError: both are given, or one is no selector.
+    """
+    from frostline.errors import InputError
+    from frostline.freezing import FreezePlan
+
+    if freeze is not None and train_only is not None:
+        raise InputError("give --freeze or --train-only, not both")
+    option = "train_only" if freeze is None else "freeze"
+    try:
+        return FreezePlan.parse({option: freeze if train_only is None else train_only}, "")
+    except InputError as error:
+        raise InputError(f"--{option.replace('_', '-')}: {str(error).removeprefix(f'{option}: ')}") from error

@@ -57,12 +57,15 @@ def status(
 
         frostline study status runs/freeze-depth
     """
+    from frostline.cli.console import pure_stdout
     from frostline.errors import InputError
-    from frostline.studies import Study
 
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder")
-    states = Study.from_yaml(folder).states()
+    with pure_stdout(as_json):
+        from frostline.studies import Study
+
+        states = Study.from_yaml(folder).states()
     if as_json:
         typer.echo(json.dumps([{**vars(s), "folder": str(s.folder)} for s in states], indent=2))
     else:

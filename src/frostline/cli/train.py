@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -48,8 +49,16 @@ def train(
 
         frostline train yolo11s.yaml data.yaml --weights yolo11s-cls.pt --freeze backbone
     """
+    from frostline.errors import InputError
+
     values = o.settings(pairs, epochs=epochs, imgsz=imgsz, batch=batch, workers=workers)
     chosen = _plan(plan, freeze, train_only, freeze_fresh)
+    for key in values:
+        own = [getattr(stage, key, None) for stage in chosen.stages]
+        if None not in own:  # the run's value would never be used
+            raise InputError(
+                f"{key}: {plan} gives every stage its own ({', '.join(map(str, own))}); give it there alone"
+            )
     _run(
         model,
         data,
@@ -80,8 +89,8 @@ def two_stage(
     lr2: Annotated[float, typer.Option("--lr2", help="First learning rate of stage 2 (cosine).")] = 0.01,
     weights: o.Weights = None,
     freeze_fresh: o.FreezeFresh = False,
-    imgsz: Annotated[int, typer.Option("--imgsz", help="Image size, pixels.")] = 1280,
-    batch: Annotated[int, typer.Option("--batch", help="Images a batch.")] = 12,
+    imgsz: Annotated[int, typer.Option("--imgsz", help="Image size, pixels (train and ablate: 640).")] = 1280,
+    batch: Annotated[int, typer.Option("--batch", help="Images a batch (train and ablate: 16).")] = 12,
     workers: o.Workers = None,
     close_mosaic: Annotated[int, typer.Option("--close-mosaic", help="Last epochs of a stage without mosaic.")] = 10,
     preset: o.Preset = None,
@@ -117,6 +126,10 @@ def two_stage(
     }.items():
         if key in values:  # each stage has its own, so the run's would never be used
             raise InputError(f"{key}: each stage has its own here: {option}")
+    o.plan(freeze, train_only)  # a wrong selector is told by its option
+    for option, rate in (("--lr1", lr1), ("--lr2", lr2)):
+        if not 0 < rate < math.inf:
+            raise InputError(f"{option} {rate:g}: expected a number above 0")
     chosen = FreezePlan.two_stage(
         freeze=freeze, train_only=train_only, epochs=(epochs1, epochs2), lr0=(lr1, lr2)
     ).model_copy(update={"freeze_fresh": freeze_fresh})
@@ -147,7 +160,7 @@ def _plan(path: Path | None, freeze: str | None, train_only: str | None, freeze_
     if path is not None:
         plan = FreezePlan.from_yaml(path)
         return plan.model_copy(update={"freeze_fresh": plan.freeze_fresh or freeze_fresh})
-    return FreezePlan.parse({"freeze": freeze, "train_only": train_only, "freeze_fresh": freeze_fresh}, "options")
+    return o.plan(freeze, train_only).model_copy(update={"freeze_fresh": freeze_fresh})
 
 
 def _run(

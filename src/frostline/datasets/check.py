@@ -24,6 +24,7 @@ class LabelSummary:
         labelled: of those, images with at least one box.
         unlabelled: of those, images whose label file is missing or empty; they count as background.
         boxes: for each split, the number of boxes of every class id, zeros included.
+        notes: what is legal and most likely meant otherwise, worded with counts and the first file.
     """
 
     names: dict[int, str]
@@ -31,6 +32,7 @@ class LabelSummary:
     labelled: dict[str, int]
     unlabelled: dict[str, int]
     boxes: dict[str, dict[int, int]]
+    notes: tuple[str, ...] = ()
 
 
 def check_labels(dataset: Dataset, progress: Callable[[int, int], None] | None = None) -> LabelSummary:
@@ -40,7 +42,7 @@ def check_labels(dataset: Dataset, progress: Callable[[int, int], None] | None =
     the image, a wrong number of columns) and mentions it in a warning at most. The run then trains and validates on
     fewer images than it was given. Here such a file is an error. A missing or empty label file is legal: the image has
     no objects. Rows of a polygon (class and three points or more) are legal where a file holds nothing else, and count
-    as one box each.
+    as one box each. Boxes without an area and rows that stand twice are legal, too, and noted.
 
     Args:
         dataset: from `load_dataset`.
@@ -54,7 +56,7 @@ def check_labels(dataset: Dataset, progress: Callable[[int, int], None] | None =
             has not one box, which is a sign of labels in the wrong place.
     """
     total, done = sum(len(images) for images in dataset.splits.values()), 0
-    problems = _Problems()
+    problems, flat, twice = _Problems(), _Found(), _Found()
     images: dict[str, int] = {}
     labelled: dict[str, int] = {}
     boxes: dict[str, dict[int, int]] = {}
@@ -62,7 +64,8 @@ def check_labels(dataset: Dataset, progress: Callable[[int, int], None] | None =
         count = Counter[int]()
         with_boxes = 0
         for image in paths:
-            rows = _rows(label_path(image), len(dataset.names), problems)
+            file = label_path(image)
+            rows = _rows(file, len(dataset.names), problems, flat, twice)
             with_boxes += bool(rows)
             count.update(rows)
             done += 1
@@ -78,7 +81,35 @@ def check_labels(dataset: Dataset, progress: Callable[[int, int], None] | None =
                 f"{dataset.yaml}: no image of '{split}:' has a label; labels are looked for in files such as {place}"
             )
     unlabelled = {split: images[split] - labelled[split] for split in images}
-    return LabelSummary(dataset.names, images, labelled, unlabelled, boxes)
+    return LabelSummary(dataset.names, images, labelled, unlabelled, boxes, _notes(flat, twice))
+
+
+@dataclass
+class _Found:
+    """Something odd: how often it was found, and the first file."""
+
+    rows: int = 0
+    files: int = 0
+    first: Path | None = None
+
+    def add(self, file: Path, rows: int) -> None:
+        if rows:
+            self.rows, self.files, self.first = self.rows + rows, self.files + 1, self.first or file
+
+
+def _notes(flat: _Found, twice: _Found) -> tuple[str, ...]:
+    notes = []
+    if flat.rows:
+        notes.append(
+            f"{flat.rows} boxes in {flat.files} label files have no area, such as in {flat.first}: nothing can match "
+            "them, and in val they count as missed; correct or remove them"
+        )
+    if twice.rows:
+        notes.append(
+            f"{twice.rows} label rows in {twice.files} files repeat another row, such as in {twice.first}: "
+            "Ultralytics drops repeats; remove them"
+        )
+    return tuple(notes)
 
 
 @dataclass
@@ -106,9 +137,11 @@ class _Problems:
         raise InputError(f"{self.first} ({rest}); correct the labels, a training would leave such images out")
 
 
-def _rows(file: Path, classes: int, problems: _Problems) -> list[int]:
-    """Return the class id of every good row; report the others."""
+def _rows(file: Path, classes: int, problems: _Problems, flat: _Found, twice: _Found) -> list[int]:
+    """Return the class id of every good row; report the others, and what is odd about the good ones."""
     rows, wrong = read_rows(file, classes)
     for number, what in wrong:
         problems.add(file, number, what)
+    flat.add(file, sum(row.width <= 0 or row.height <= 0 for row in rows))
+    twice.add(file, len(rows) - len({(row.index, row.x, row.y, row.width, row.height) for row in rows}))
     return [row.index for row in rows]

@@ -53,13 +53,15 @@ def convert_labels(
     scale_to_image: bool = False,
     keep_empty: bool = False,
     link: bool = False,
+    workers: int | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> ConvertSummary:
     """Convert labels to `out/images`, `out/labels` and `out/classes.txt`.
 
-    Everything in `src` is read and checked before anything is written. Boxes are clipped to the image, those without
-    area dropped. Images in sub-folders keep them. KITTI's occlusion and truncation go to `out/kitti_objects.csv`, one
-    row a box, where `row` counts the lines of the label file from 0 and `split` stays empty until there is one.
+    Everything in `src` is read and checked, every image decoded, before anything is written. Boxes are clipped to the
+    image, those without area dropped. Images in sub-folders keep them. KITTI's occlusion and truncation go to
+    `out/kitti_objects.csv`, one row a box, where `row` counts the lines of the label file from 0 and `split` stays
+    empty until there is one.
 
     Args:
         src: the folder or file that the format's reader takes.
@@ -70,7 +72,9 @@ def convert_labels(
         scale_to_image: scale boxes where a label file declares another size than its image has.
         keep_empty: take LabelMe files with an empty list of shapes as images without objects.
         link: make symbolic links to the images instead of copies.
-        progress: called with (images written, images in all).
+        workers: processes that decode images; None for one a core. Scripts that leave it so need an
+            `if __name__ == "__main__"` guard.
+        progress: called with (images decoded, images in all), and again from the start while they are written.
 
     Returns:
         Counts, and a line for everything that could not be used.
@@ -88,9 +92,7 @@ def convert_labels(
         if mapping is None:
             mapping = {name: to for name, to in kitti.MAPPING.items() if to in classes}
     classes, to_class = choose_classes(classes, mapping or {}, source.kinds, what)
-    sizes = sizes_of(source, scale_to_image)
-    if not sizes:
-        raise InputError(f"{src}: no image can be read, the first: {source.problems[0]}")
+    sizes = sizes_of(source, scale_to_image, workers=workers, progress=progress)
     done = to_yolo(source, sizes, {"": sorted(sizes)}, to_class, classes)
     images = {name: source.records[name].image for name in sorted(sizes)}
     write_unsplit(Path(out), images, done.labels, classes, extra=done.sidecar(), link=link, progress=progress)

@@ -151,7 +151,10 @@ def _yaml_in(folder: Path) -> Path:
 
 def _read(file: Path) -> dict[str, Any]:
     loader = UniqueKeyLoader
-    text = file.read_text(encoding="utf-8", errors="ignore")
+    try:
+        text = file.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:  # Ultralytics leaves such bytes out: a class name would lose its letters
+        raise InputError(f"{file}: not UTF-8 text; save the file as UTF-8") from error
     try:
         content = yaml.load(text, Loader=loader)
     except (yaml.YAMLError, ValueError):

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from frostline.datasets.dataset import Dataset, label_path, load_dataset
-from frostline.datasets.pixels import full_scale, read_stored
+from frostline.datasets.pixels import full_scale, read_picture
 from frostline.datasets.rows import Row, read_rows
 from frostline.errors import InputError, did_you_mean
 from frostline.files import written_beside
@@ -88,8 +88,7 @@ def draw_dataset(
     problems: list[str] = []
     for done, (job, outcome) in enumerate(each(_draw, jobs, workers), start=1):
         if isinstance(outcome, OSError):
-            reason = outcome.strerror or outcome
-            raise InputError(f"{out}: cannot be written ({reason}); make room or choose another folder") from outcome
+            raise _unwritable(out, outcome) from outcome
         if isinstance(outcome, Exception):
             problems.append(str(outcome))
         else:
@@ -104,8 +103,15 @@ def draw_dataset(
     tiles = [(captions[place], tile) for place in places if (tile := drawn[place].tile) is not None]
     if not tiles:
         raise InputError(f"{dataset.yaml}: none of the images of the contact sheet can be drawn, see data check")
-    contact_sheet(tiles, out / SHEET)
+    try:
+        contact_sheet(tiles, out / SHEET)
+    except OSError as error:
+        raise _unwritable(out, error) from error
     return Drawn(places, out / SHEET, sum(done.boxes for done in drawn.values()), sorted(problems))
+
+
+def _unwritable(out: Path, error: OSError) -> InputError:
+    return InputError(f"{out}: cannot be written ({error.strerror or error}); make room or choose another folder")
 
 
 def tone_map(pixels: NDArray[Any]) -> NDArray[np.uint8]:
@@ -136,13 +142,16 @@ def tone_map(pixels: NDArray[Any]) -> NDArray[np.uint8]:
     return mapped
 
 
-def overlay(picture: NDArray[np.uint8], rows: Sequence[Row], names: dict[int, str]) -> NDArray[np.uint8]:
+def overlay(
+    picture: NDArray[np.uint8], rows: Sequence[Row], names: dict[int, str], labels: Sequence[str] | None = None
+) -> NDArray[np.uint8]:
     """Draw boxes with their class names.
 
     Args:
         picture: (H, W, 3) uint8, red, green, blue.
         rows: the boxes.
         names: class id to name.
+        labels: what to write at each box in place of the name.
 
     Returns:
         A new picture of the same shape.
@@ -160,11 +169,17 @@ def overlay(picture: NDArray[np.uint8], rows: Sequence[Row], names: dict[int, st
     thick = max(1, round(max(width, height) / 640))
     colours = sv.ColorPalette.from_hex(list(_COLOURS))
     scene = sv.BoxAnnotator(color=colours, thickness=thick).annotate(scene, marks)
+    size = max(10, round(max(width, height) / 80))
     words = sv.RichLabelAnnotator(
-        font_path=_font(), font_size=max(10, round(max(width, height) / 80)), text_padding=2 * thick,
+        font_path=_font(), font_size=size, text_padding=2 * thick,
         text_color=sv.Color.BLACK, color=colours,
     )  # fmt: skip
-    scene = words.annotate(scene, marks, labels=[names[row.index] for row in rows])
+    # A name stands above its box; where that is outside the picture, it moves down to its upper edge.
+    room = marks.xyxy.copy()
+    room[:, 0] = np.maximum(room[:, 0], 0)
+    room[:, 1] = np.maximum(room[:, 1], round(1.3 * size) + 4 * thick)
+    places = sv.Detections(xyxy=room, class_id=marks.class_id)
+    scene = words.annotate(scene, places, labels=list(labels or (names[row.index] for row in rows)))
     return np.ascontiguousarray(np.asarray(scene)[..., ::-1])
 
 
@@ -243,7 +258,7 @@ def _draw(job: _Job) -> _Done:
 
     label = label_path(job.image)
     rows, wrong = read_rows(label, len(job.names))
-    picture = tone_map(read_stored(job.image))
+    picture = tone_map(read_picture(job.image))
     write_png8(job.place, overlay(picture, rows, job.names))
     tile = None
     if job.on_sheet:  # made small first and drawn on then, so that names can be read on the sheet

@@ -20,7 +20,7 @@ from ultralytics.utils import LOGGER
 
 from frostline.datasets.exact_augment import for_format
 from frostline.datasets.pixel_format import PixelFormat
-from frostline.datasets.pixels import read_stored
+from frostline.datasets.pixels import read_picture
 from frostline.datasets.rows import read_rows
 from frostline.errors import InputError
 from frostline.files import written_beside
@@ -45,7 +45,7 @@ def read_exact(path: Path, pixels: PixelFormat) -> NDArray[Any]:
         InputError: it cannot be read, has another type or number of channels, or values that are not finite or lie
             outside the range.
     """
-    image = read_stored(path)
+    image = read_picture(path)
     if str(image.dtype) != pixels.kind:
         raise InputError(f"{path}: holds {image.dtype} values, not {pixels.kind} like the rest of the dataset")
     if image.shape[2] not in (1, 3):
@@ -127,7 +127,7 @@ class ExactDataset(YOLODataset):
                 image: NDArray[Any] = np.load(cached)
                 if str(image.dtype) == self.pixels.kind and image.ndim == 3:
                     return image
-            except (OSError, ValueError):  # cut off by a kill: read the image itself
+            except (OSError, ValueError, EOFError):  # cut off by a kill, to nothing perhaps: read the image itself
                 cached.unlink(missing_ok=True)
         return read_exact(file, self.pixels)
 

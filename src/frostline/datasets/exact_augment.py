@@ -172,7 +172,7 @@ def _changed(values: NDArray[Any], factor: float, pixels: PixelFormat) -> NDArra
     bottom, top = pixels.log_range
     shift = math.log(max(factor, 1e-6)) * (pixels.high - pixels.low) / (top - bottom)
     # The lowest code says that there was no signal; darkening must not turn a dark pixel into one.
-    least = pixels.low + (0 if pixels.kind == "float32" else 1)
+    least = pixels.low + ((pixels.high - pixels.low) / 65535 if pixels.kind == "float32" else 1)
     shifted: NDArray[Any] = np.where(values <= pixels.low, pixels.low, np.maximum(values + shift, least))
     return shifted
 

@@ -13,11 +13,11 @@ from pathlib import Path
 from types import MappingProxyType
 
 from frostline.datasets.dataset import IMAGE_SUFFIXES
-from frostline.datasets.formats.found import Found, Item, Record, choose_classes, image_size, sizes_of, to_yolo
+from frostline.datasets.formats.found import Found, Item, Record, choose_classes, sizes_of, to_yolo
 from frostline.datasets.layout import refuse_inside, split_names, write_dataset
 from frostline.errors import InputError
 
-__all__ = ["CLASSES", "KITTI_TYPES", "MAPPING", "KittiSummary", "convert_kitti", "image_size", "read_kitti"]
+__all__ = ["CLASSES", "KITTI_TYPES", "MAPPING", "KittiSummary", "convert_kitti", "read_kitti"]
 
 KITTI_TYPES = ("Car", "Van", "Truck", "Pedestrian", "Person_sitting", "Cyclist", "Tram", "Misc", "DontCare")
 CLASSES = ("Car", "Cyclist", "Pedestrian", "Tram", "Truck")
@@ -58,15 +58,16 @@ def convert_kitti(
     *,
     mapping: Mapping[str, str] | None = None,
     link: bool = False,
+    workers: int | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> KittiSummary:
     """Convert a KITTI folder to `out/images/{train,val}`, `out/labels/{train,val}` and `out/data.yaml`.
 
-    Everything in `src` is read and checked before anything is written. The same names, ratio and seed give the same
-    split on any machine. Converting again into the same folder is allowed while it gives the same split; a folder that
-    holds other images or labels is refused, as a stale image could end up in both splits. Boxes are clipped to the
-    image, those without area dropped. Occlusion and truncation go to `out/kitti_objects.csv`, one row a box, where
-    `row` counts the lines of the label file from 0.
+    Everything in `src` is read and checked, every image decoded, before anything is written. The same names, ratio and
+    seed give the same split on any machine. Converting again into the same folder is allowed while it gives the same
+    split; a folder that holds other images or labels is refused, as a stale image could end up in both splits. Boxes
+    are clipped to the image, those without area dropped. Occlusion and truncation go to `out/kitti_objects.csv`, one
+    row a box, where `row` counts the lines of the label file from 0.
 
     Args:
         src: a folder with `image_2/` and `label_2/`, or with `training/` above them.
@@ -77,7 +78,9 @@ def convert_kitti(
         mapping: KITTI type to class name, for types that count as another. None: Van as Car and Person_sitting as
             Pedestrian, where those are among the classes.
         link: make symbolic links to the images instead of copies.
-        progress: called with (images written, images in all).
+        workers: processes that decode images; None for one a core. Scripts that leave it so need an
+            `if __name__ == "__main__"` guard.
+        progress: called with (images decoded, images in all), and again from the start while they are written.
 
     Returns:
         Counts, and a line for every image without label, label without image and unreadable image; these are left out.
@@ -90,7 +93,7 @@ def convert_kitti(
     source = read_kitti(Path(src))
     given = {kind: name for kind, name in MAPPING.items() if name in classes} if mapping is None else mapping
     classes, to_class = choose_classes(classes, given, source.kinds, WHAT)
-    sizes = sizes_of(source)
+    sizes = sizes_of(source, workers=workers, progress=progress)
     splits = split_names(list(sizes), ratio, seed)
     done = to_yolo(source, sizes, splits, to_class, classes)
     images = {name: record.image for name, record in source.records.items()}

@@ -52,9 +52,29 @@ class PixelFormat:
         value = self.low + PADDING * (self.high - self.low)
         return value if self.kind == "float32" else float(round(value))
 
+    @property
+    def scale(self) -> tuple[Any, ...]:
+        """What a value means: formats that are equal in this differ at most in who reads the files."""
+        return self.kind, self.low, self.high, self.encoding, self.log_range
+
     def to_dict(self) -> dict[str, Any]:
         """Return it as plain data, for records."""
         return asdict(self)
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> PixelFormat:
+        """Return what `to_dict` gave, also after a way through JSON.
+
+        Raises:
+            TypeError: this is something else.
+            ValueError: the same.
+        """
+        given = dict(data)
+        log_range = given.pop("log_range", None)
+        if log_range is not None:
+            low, high = log_range
+            log_range = (float(low), float(high))
+        return cls(**given, log_range=log_range)
 
 
 EIGHT_BITS = PixelFormat("uint8", 0.0, 255.0, "srgb", exact=False)
@@ -88,7 +108,7 @@ def pixel_format(dataset: Dataset) -> PixelFormat:
                 "Ultralytics trains them; remove it"
             )
         return PixelFormat("uint8", 0.0, 255.0, "srgb", exact=not stored.by_opencv)
-    return given_format(stored, declared or _from_metadata(first), str(dataset.yaml))
+    return given_format(stored, declared or told_format(first), str(dataset.yaml))
 
 
 def given_format(stored: StoredAs, declared: Mapping[str, Any], where: str) -> PixelFormat:
@@ -126,21 +146,21 @@ def given_format(stored: StoredAs, declared: Mapping[str, Any], where: str) -> P
     return PixelFormat(stored.kind, low, high, encoding, log_range)
 
 
+def told_format(image: Path) -> dict[str, Any]:
+    """Read what our converters wrote beside the pixels, as `given_format` takes it; empty for anybody else's file."""
+    told = tiff_metadata(image) if image.suffix.lower() in {".tif", ".tiff"} else {}
+    anchor = told.get("anchor")
+    if told.get("encode") == "log" and isinstance(anchor, int | float):
+        return {"encoding": "log", "log_range": [anchor - LOG_SPAN, anchor + LOG_SPAN]}
+    return {"encoding": "linear"} if told.get("encode") == "linear" else {}
+
+
 def _declared(dataset: Dataset) -> dict[str, Any]:
     if dataset.pixels is None:
         return {}
     if not isinstance(dataset.pixels, dict):
         raise InputError(f"{dataset.yaml}: 'pixels:' is {dataset.pixels!r}; it is written as {_EXAMPLE}")
     return dataset.pixels
-
-
-def _from_metadata(image: Path) -> dict[str, Any]:
-    """Read what our converters wrote beside the pixels; empty for anybody else's file."""
-    told = tiff_metadata(image) if image.suffix.lower() in {".tif", ".tiff"} else {}
-    if told.get("encode") != "log":
-        return {}
-    anchor = float(told["anchor"])
-    return {"encoding": "log", "log_range": [anchor - LOG_SPAN, anchor + LOG_SPAN]}
 
 
 def _pair(value: Any, what: str) -> tuple[float, float]:

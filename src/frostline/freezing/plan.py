@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from frostline.errors import InputError, did_you_mean
+from frostline.errors import InputError, did_you_mean, first_problem
 from frostline.files import read_yaml
 from frostline.freezing.schedules import Adaptive, FreezeOut, Rates, Unfreeze
 from frostline.freezing.selectors import check_syntax
@@ -216,23 +216,24 @@ class FreezePlan(_Model):
 
         Args:
             value: `{}`, `{freeze: 0-2}`, `{train_only: 0-5}` or `{stages: [...]}`; `freeze_fresh` beside any.
-            where: named in error messages.
+            where: named in error messages; may be empty.
 
         Raises:
             InputError: an unknown key, a bad value, or stages beside a selector.
         """
+        where = f"{where}: " if where else ""
         if value is None:
             value = {}
         if not isinstance(value, dict):
-            raise InputError(f"{where}: expected keys such as freeze or stages, got {type(value).__name__}")
+            raise InputError(f"{where}expected keys such as freeze or stages, got {type(value).__name__}")
         fields = dict(value)
         known = [*Stage.model_fields, *cls.model_fields]
         for key in fields:
             if key not in known:
-                raise InputError(f"{where}: unknown key '{key}'{did_you_mean(str(key), known)}")
+                raise InputError(f"{where}unknown key '{key}'{did_you_mean(str(key), known)}")
         stage_keys = [key for key in fields if key in Stage.model_fields]
         if "stages" in fields and stage_keys:
-            raise InputError(f"{where}: give stages or {', '.join(stage_keys)}, not both")
+            raise InputError(f"{where}give stages or {', '.join(stage_keys)}, not both")
         flat = "stages" not in fields
         if flat:
             fields["stages"] = [{key: fields.pop(key) for key in stage_keys}]
@@ -240,7 +241,7 @@ class FreezePlan(_Model):
             return cls.model_validate(fields)
         except ValidationError as error:
             problem = first_problem(error)
-            raise InputError(f"{where}: {problem.removeprefix('stages.1.') if flat else problem}") from error
+            raise InputError(f"{where}{problem.removeprefix('stages.1').lstrip('.: ') if flat else problem}") from error
 
     @classmethod
     def from_yaml(cls, path: str | Path) -> FreezePlan:
@@ -293,11 +294,3 @@ def _count(n: int, what: str) -> int:
     if n < 0:
         raise InputError(f"cannot {what} the first {n} layers: the number must be 0 or more")
     return n
-
-
-def first_problem(error: ValidationError) -> str:
-    """Word the first problem that pydantic found in one line."""
-    problem = error.errors()[0]
-    place = ".".join(str(part + 1) if isinstance(part, int) else str(part) for part in problem["loc"])
-    message = problem["msg"].removeprefix("Value error, ")
-    return f"{place + ': ' if place else ''}{message}"

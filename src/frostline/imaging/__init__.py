@@ -9,7 +9,6 @@ from frostline.imaging.chroma import (
     LOG_SPAN,
     chroma_and_saturated,
     chroma_image,
-    chroma_reference,
     encode_log,
     log_chromaticity,
     log_rgb,
@@ -29,6 +28,7 @@ from frostline.imaging.io import (
     write_tiff16,
 )
 from frostline.imaging.isd import IsdTable, parse_isd, unit_isd
+from frostline.imaging.isdmaps import IsdMaps, maps_of, read_isd_map
 from frostline.imaging.measuring import Contrast, MeasureSummary, measure_folder, summary_json
 from frostline.imaging.plan import Failure
 from frostline.imaging.rawfolder import convert_raw
@@ -49,6 +49,7 @@ __all__ = [
     "ConversionSummary",
     "Developed",
     "Failure",
+    "IsdMaps",
     "IsdTable",
     "MeasureSummary",
     "RawOptions",
@@ -56,7 +57,6 @@ __all__ = [
     "cast_shadow",
     "chroma_and_saturated",
     "chroma_image",
-    "chroma_reference",
     "convert_folder",
     "convert_raw",
     "demosaic",
@@ -65,12 +65,14 @@ __all__ = [
     "linear_to_srgb",
     "log_chromaticity",
     "log_rgb",
+    "maps_of",
     "measure_folder",
     "parse_isd",
     "preset",
     "project",
     "read_bayer",
     "read_grey",
+    "read_isd_map",
     "read_linear",
     "read_rgb",
     "shadow_mask",

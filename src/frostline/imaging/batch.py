@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -11,10 +12,13 @@ from typing import Any
 
 from frostline.errors import InputError
 from frostline.files import holds_files, write_json
+from frostline.imaging.folders import remove_leftovers
 from frostline.imaging.parallel import each
 
 VERSION = 1
 _SAVE_EVERY_SECONDS = 5.0
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+_UNWRITABLE = _FULL | {errno.EROFS}
 
 
 @dataclass(frozen=True)
@@ -92,11 +96,13 @@ def run_batch(
     _remove_gone(dst, known.keys() - {job.name for job in jobs})
     save = _saver(dst, record, parameters, entries)
     save()
+    remove_leftovers(job.output.parent for job in waiting)
     failed: list[tuple[str, str]] = []
     saved = time.monotonic()
     try:
         for count, (job, result) in enumerate(each(function, waiting, workers), start=1):
             if isinstance(result, Exception):
+                stop_if_unwritable(dst, result)
                 failed.append((job.source, reason(job.path, result)))
                 job.output.unlink(missing_ok=True)  # of an older source, or older parameters
             else:
@@ -118,6 +124,22 @@ def reason(path: Path, error: Exception) -> str:
     if isinstance(error, OSError):
         return f"cannot be read or written ({error.strerror or error})"
     return " ".join(str(error).split()) or type(error).__name__
+
+
+def stop_if_unwritable(dst: Path, error: Exception) -> None:
+    """End a batch when the fault is the target's and not the file's: every further file would fail in the same way.
+
+    Raises:
+        InputError: there is no room, or the file system takes no writes.
+    """
+    if isinstance(error, OSError) and error.errno in _UNWRITABLE:
+        raise unwritable(dst, error) from None
+
+
+def unwritable(dst: Path, error: OSError) -> InputError:
+    """Say in one line that a folder cannot be written, and what to do."""
+    advice = "; make room and run the same command again" if error.errno in _FULL else ""
+    return InputError(f"{dst}: cannot be written ({error.strerror or error}){advice}")
 
 
 def _remove_gone(dst: Path, names: Iterable[str]) -> None:
@@ -153,7 +175,7 @@ def _saver(
         try:
             write_json(dst / record, content)
         except OSError as error:
-            raise InputError(f"{dst}: cannot be written ({error.strerror or error})") from None
+            raise unwritable(dst, error) from None
 
     return save
 

@@ -155,32 +155,23 @@ def chroma_and_saturated(
     encode: Encoding = "linear",
     bits: int = 16,
     mask_saturated: bool = False,
+    *,
+    compiled: bool = True,
 ) -> tuple[NDArray[Any], int]:
     """Do as `chroma_image`, and also count the pixels with a channel at full scale.
 
-    uint16 takes the compiled single pass, floats the NumPy form.
+    uint16 takes the compiled single pass. Floats take NumPy step by step, and so do all without `compiled`: what the
+    compiled pass is tested against.
     """
-    if linear.dtype != np.uint16 or linear.shape[-1:] != (3,):
-        return chroma_reference(linear, isd, anchor, encode, bits, mask_saturated)
-    _check_form(encode, bits)
-    from frostline.imaging.fused import fused_chroma  # here, as numba takes long to import
+    _check_bits(bits)
+    if encode not in ("linear", "log"):
+        raise InputError(f"unknown encoding '{encode}'; expected linear or log")
+    if compiled and linear.dtype == np.uint16 and linear.shape[-1:] == (3,):
+        from frostline.imaging.fused import fused_chroma  # here, as numba takes long to import
 
-    direction = _direction(isd, linear, anchor)
-    return fused_chroma(
-        linear, direction, _log_table(), anchor, LOG_SPAN if encode == "log" else None, bits, mask_saturated
-    )
-
-
-def chroma_reference(
-    linear: NDArray[Any],
-    isd: ArrayLike,
-    anchor: float = ANCHOR,
-    encode: Encoding = "linear",
-    bits: int = 16,
-    mask_saturated: bool = False,
-) -> tuple[NDArray[Any], int]:
-    """Do as `chroma_and_saturated` in NumPy, step by step: what the compiled pass is tested against."""
-    _check_form(encode, bits)
+        span = LOG_SPAN if encode == "log" else None
+        direction = _direction(isd, linear, anchor)
+        return fused_chroma(linear, direction, _log_table(), anchor, span, bits, mask_saturated)
     projected = project(log_rgb(linear), isd, anchor)
     if encode == "log":
         image = encode_log(projected, linear == 0, bits, anchor)
@@ -191,12 +182,6 @@ def chroma_reference(
     if mask_saturated:
         image[saturated] = 0
     return image, int(np.count_nonzero(saturated))
-
-
-def _check_form(encode: str, bits: int) -> None:
-    _check_bits(bits)
-    if encode not in ("linear", "log"):
-        raise InputError(f"unknown encoding '{encode}'; expected linear or log")
 
 
 def _direction(isd: ArrayLike, image: NDArray[Any], anchor: float) -> NDArray[np.float32]:

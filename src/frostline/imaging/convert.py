@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
+import os
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,10 +16,11 @@ from numpy.typing import ArrayLike
 
 from frostline.errors import InputError
 from frostline.imaging import folders, manifest
-from frostline.imaging.batch import reason
+from frostline.imaging.batch import reason, stop_if_unwritable, unwritable
 from frostline.imaging.chroma import ANCHOR, LOG_SPAN, Encoding, chroma_and_saturated, chroma_image
 from frostline.imaging.io import Transfer, is_srgb, linearise, read_rgb, write_png8, write_tiff16
-from frostline.imaging.isd import IsdTable, isd_table
+from frostline.imaging.isd import IsdTable, isd_table, unit_isd
+from frostline.imaging.isdmaps import IsdMaps, read_isd_map
 from frostline.imaging.manifest import Manifest, Source
 from frostline.imaging.parallel import each, worker_count
 from frostline.imaging.plan import Failure, Task, check_folders, plan, remove, tasks_from, unchanged
@@ -27,6 +29,7 @@ from frostline.imaging.srgb import FULL_SCALE
 log = logging.getLogger(__name__)
 
 _SAVE_EVERY_SECONDS = 5.0
+_PRELOAD = "frostline.imaging.preload"
 
 
 @dataclass(frozen=True)
@@ -55,7 +58,7 @@ class ConversionSummary:
 def convert_folder(
     src: Path,
     dst: Path,
-    isd: ArrayLike | IsdTable,
+    isd: ArrayLike | IsdTable | IsdMaps,
     anchor: float = ANCHOR,
     encode: Encoding = "linear",
     *,
@@ -77,7 +80,8 @@ def convert_folder(
     Args:
         src: a folder with TIFF, PNG or JPEG images.
         dst: where to; new, empty, or the result of an earlier conversion.
-        isd: (3,) illuminant spectral direction, or a table with one for each image.
+        isd: (3,) illuminant spectral direction, a table with one for each image, or maps with one for each pixel. An
+            image whose map is missing, of another size or holds something else than directions fails.
         anchor: the projection plane's point on the grey diagonal, in natural-log units.
         encode: `linear` for the exponentiated form, `log` for log values spread over all codes.
         bits: 16 or 8.
@@ -95,17 +99,20 @@ def convert_folder(
     Raises:
         InputError: if a folder or a parameter cannot be right; never for a single image.
     """
-    table = isd_table(isd)
-    parameters = _parameters(table, anchor, encode, bits, transfer, mask_saturated)
+    isd = isd if isinstance(isd, IsdMaps) else isd_table(isd)
+    parameters = _parameters(src, isd, anchor, encode, bits, transfer, mask_saturated)
     if Path(suffix).name != suffix and suffix:
         raise InputError(f"--suffix {suffix}: expected a part of a file name, such as _chroma")
     worker_count(workers, 1)
     check_folders(src, dst)
     ending = suffix + (".png" if bits == 8 else ".tiff")
-    tasks, failed = plan(src, dst, folders.find_images(src), table, ending, previews)
-    others = sum(task.path.stem not in table.images for task in tasks) if table.images else 0
-    if others:
-        log.warning("%d of %d images have no direction of their own and take the mean", others, len(tasks))
+    images = folders.find_images(src)
+    images = isd.without_maps(images) if isinstance(isd, IsdMaps) else images
+    tasks, failed = plan(src, dst, images, isd, ending, previews)
+    if isinstance(isd, IsdTable) and isd.images:
+        others = sum(task.path.stem not in isd.images for task in tasks)
+        if others:
+            log.warning("%d of %d images have no direction of their own and take the mean", others, len(tasks))
     before = (manifest.load(dst) if dst.is_dir() else None) or Manifest(parameters)
     record = Manifest(parameters, unchanged(before, parameters, tasks))
     chosen = tasks if start is None else tasks_from(tasks, start, before, parameters)
@@ -130,14 +137,20 @@ def convert_folder(
 
 
 def _parameters(
-    table: IsdTable, anchor: float, encode: Encoding, bits: int, transfer: Transfer, mask_saturated: bool
+    src: Path,
+    isd: IsdTable | IsdMaps,
+    anchor: float,
+    encode: Encoding,
+    bits: int,
+    transfer: Transfer,
+    mask_saturated: bool,
 ) -> dict[str, Any]:
     """Check what all images share, on a single pixel, and give it the form that the manifest keeps."""
     pixel = linearise(np.ones((1, 1, 3), np.uint16), transfer)
-    chroma_image(pixel, table.mean, anchor, encode, bits)
+    chroma_image(pixel, isd.mean if isinstance(isd, IsdTable) else (1, 1, 1), anchor, encode, bits)
     if encode == "linear" and bits == 8:
         log.warning("8 bits of the linear form lose dark detail; --encode log keeps it, or 16 bits")
-    shared = {"anchor": float(anchor), "encode": encode, "bits": bits, "isd": list(table.mean), "transfer": transfer}
+    shared = {"anchor": float(anchor), "encode": encode, "bits": bits, **_told(src, isd), "transfer": transfer}
     if mask_saturated:
         shared["mask_saturated"] = True
     return {**shared, "log_range": [anchor - LOG_SPAN, anchor + LOG_SPAN]} if encode == "log" else shared
@@ -151,6 +164,14 @@ def _pixels(parameters: dict[str, Any]) -> dict[str, Any]:
     return {**stored, "log_range": parameters["log_range"]} if parameters["encode"] == "log" else stored
 
 
+def _told(src: Path, isd: IsdTable | IsdMaps) -> dict[str, Any]:
+    """Say where directions come from, without a path of this machine: a folder of maps as seen from the images."""
+    if isinstance(isd, IsdTable):
+        return {"isd": list(isd.mean)}
+    folder = Path(os.path.relpath((isd.folder or isd.root).resolve(), src.resolve())).as_posix()
+    return {"isd_maps": {"folder": folder, "suffix": isd.suffix}}
+
+
 def _copy_dataset(src: Path, dst: Path, tasks: list[Task], record: Manifest, pixels: dict[str, Any]) -> int:
     """Write what is not an image; the manifest first, so that a killed run is known as ours when it is resumed."""
     try:
@@ -158,7 +179,8 @@ def _copy_dataset(src: Path, dst: Path, tasks: list[Task], record: Manifest, pix
         labels = folders.copy_labels(src, dst, {Path(task.source.source): Path(task.name) for task in tasks})
         folders.copy_data_yaml(src, dst, {task.source.source: task.name for task in tasks}, pixels)
     except OSError as error:
-        raise InputError(f"{dst}: cannot be written ({error.strerror})") from None
+        raise unwritable(dst, error) from None
+    folders.remove_leftovers(task.output.parent for task in tasks)
     return labels
 
 
@@ -175,18 +197,26 @@ def _run(
     saved = time.monotonic()
     progress(0)
     try:
-        for done, (task, result) in enumerate(each(convert, waiting, workers), start=1):
+        for done, (task, result) in enumerate(each(convert, waiting, workers, _PRELOAD), start=1):
             if isinstance(result, Exception):
+                stop_if_unwritable(dst, result)
                 failed.append(Failure(task.source.source, reason(task.path, result)))
             else:
                 record.images[task.name] = result
             if time.monotonic() - saved > _SAVE_EVERY_SECONDS:
-                record.save(dst)
+                _save(record, dst)
                 saved = time.monotonic()
             progress(done)
     finally:
-        record.save(dst)
+        _save(record, dst)
     return failed
+
+
+def _save(record: Manifest, dst: Path) -> None:
+    try:
+        record.save(dst)
+    except OSError as error:
+        raise unwritable(dst, error) from None
 
 
 def _convert(parameters: dict[str, Any], task: Task) -> Source:
@@ -194,7 +224,8 @@ def _convert(parameters: dict[str, Any], task: Task) -> Source:
     stored = read_rgb(task.path)
     linearised = is_srgb(stored, parameters["transfer"])
     linear = linearise(stored, parameters["transfer"])
-    isd, anchor, encode, bits = task.source.isd, *(parameters[key] for key in ("anchor", "encode", "bits"))
+    isd, mean = _direction(task, linear.shape[:2])
+    anchor, encode, bits = (parameters[key] for key in ("anchor", "encode", "bits"))
     mask = parameters.get("mask_saturated", False)
     image, saturated = chroma_and_saturated(linear, isd, anchor, encode, bits, mask)
     if task.preview is not None:
@@ -202,6 +233,19 @@ def _convert(parameters: dict[str, Any], task: Task) -> Source:
     if bits == 8:
         write_png8(task.output, image)
     else:
-        told = {"source": task.source.source, "isd": isd, "anchor": anchor, "encode": encode}
+        told = {"source": task.source.source, "isd": mean, "anchor": anchor, "encode": encode}
+        if task.source.isd_map is not None:
+            told["isd_map"] = task.source.isd_map["file"]
         write_tiff16(task.output, image, told)
-    return Source(**{**vars(task.source), "linearised": linearised, "saturated": saturated})
+    return replace(task.source, isd=mean, linearised=linearised, saturated=saturated)
+
+
+def _direction(task: Task, size: tuple[int, ...]) -> tuple[ArrayLike, tuple[float, float, float] | None]:
+    """Give the direction or the map of an image, and one direction to record."""
+    if task.isd_map is None:
+        assert task.source.isd is not None
+        return task.source.isd, task.source.isd
+    height, width = size
+    directions = read_isd_map(task.isd_map, (height, width))
+    red, green, blue = unit_isd(directions.reshape(-1, 3).mean(axis=0, dtype=np.float64)).tolist()
+    return directions, (red, green, blue)

@@ -5,14 +5,14 @@ from __future__ import annotations
 import logging
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 import yaml
 
 from frostline.errors import InputError
-from frostline.files import write_text, written_beside
+from frostline.files import leftovers, write_text, written_beside
 from frostline.imaging.io import IMAGE_SUFFIXES
 
 log = logging.getLogger(__name__)
@@ -23,24 +23,28 @@ PREVIEWS = "previews"
 _SPLITS = ("train", "val", "test")
 
 
-def find_images(root: Path) -> list[Path]:
+def find_images(root: Path, suffixes: Collection[str] = IMAGE_SUFFIXES) -> list[Path]:
     """List the images of a folder, by their paths relative to it, sorted.
 
     In a dataset (a folder with images below folders named `images`) only those count, so that masks, previews and plots
     beside them do not. Hidden files and folders are passed over, and so are the previews of a conversion.
+
+    Args:
+        root: searched with its sub-folders.
+        suffixes: of images, in lower case.
 
     Raises:
         InputError: if the folder is missing or holds none.
     """
     if not root.is_dir():
         raise InputError(f"{root}: no such folder")
-    found = [path for path in files_below(root) if path.suffix.lower() in IMAGE_SUFFIXES]
+    found = [path for path in files_below(root) if path.suffix.lower() in suffixes]
     if (root / "chroma.json").is_file():
         found = [path for path in found if path.parts[0] != PREVIEWS]
     in_dataset = [path for path in found if "images" in path.parts[:-1]]
     images = in_dataset or found
     if not images:
-        raise InputError(f"{root}: no images; expected files that end in {', '.join(IMAGE_SUFFIXES)}")
+        raise InputError(f"{root}: no images; expected files that end in {', '.join(sorted(suffixes))}")
     return sorted(images, key=lambda path: path.as_posix())
 
 
@@ -137,6 +141,13 @@ def _renamed(source: Path, folder: PurePosixPath, line: str, renamed: dict[str, 
     old = os.path.relpath((source / folder / line).resolve(), source.resolve())
     new = renamed.get(Path(old).as_posix(), Path(old).as_posix())
     return "./" + Path(os.path.relpath(new, folder)).as_posix()
+
+
+def remove_leftovers(places: Iterable[Path]) -> None:
+    """Take away what a killed process left half-written in folders, as it may be large and is of no use."""
+    for folder in set(places):
+        for part in leftovers(folder):
+            part.unlink(missing_ok=True)
 
 
 def files_below(root: Path) -> list[Path]:

@@ -1,7 +1,7 @@
 """Log-chromaticity of 16-bit pixels in one pass over memory, compiled by numba.
 
 Logs come from a table of all 65,536 values. What NumPy does in ten passes over the image is done here block by block in
-the processor's cache. `chroma.chroma_reference` is the same in NumPy; the two differ by at most one code value.
+the processor's cache. `chroma.chroma_and_saturated` has the same in NumPy; the two differ by at most one code value.
 """
 
 from __future__ import annotations
@@ -49,11 +49,11 @@ def fused_chroma(
     centred = table - _F(anchor)
     if log_span is None:
         scale = float(np.exp(np.float64(_CENTRE))) * top / 65535
-        run, form = _linear, (_F(anchor), _F(scale), _F(top))
+        form = _F(anchor), _F(scale), _F(top)
     else:
         slope = (top - 1) / (2 * log_span)
-        run, form = _log, (_F(slope), _F(slope * log_span + 1), _F(top))
-    saturated = run(pixels, directions, centred, *form, mask_saturated, out.reshape(-1))
+        form = _F(slope), _F(slope * log_span + 1), _F(top)
+    saturated = _run(pixels, directions, centred, log_span is not None, *form, mask_saturated, out.reshape(-1))
     return out, int(saturated)
 
 
@@ -107,47 +107,43 @@ def _count_saturated(src: Any, mask: bool, out: Any) -> int:
 
 
 @_compiled
-def _linear(
-    pixels: Any, isd: Any, table: Any, anchor: np.float32, scale: np.float32, top: np.float32, mask: bool, out: Any
-) -> int:
+def _linear(src: Any, values: Any, anchor: np.float32, scale: np.float32, top: np.float32, dst: Any) -> bool:
     """Exponentiated form. exp(x) = exp(centre) * exp((x - centre) / 16)**16: a short series that vectorises."""
-    values = np.empty(3 * _BLOCK, np.float32)
-    saturated = 0
-    for first in range(0, pixels.size // 3, _BLOCK):
-        src, dst = pixels[3 * first : 3 * (first + _BLOCK)], out[3 * first : 3 * (first + _BLOCK)]
-        _project(src, isd, first, table, values)
-        high = False
-        for j in range(src.size):
-            u = (min(max(values[j] + anchor, _LOW), _HIGH) - _CENTRE) * _F(1 / 16)
-            p = _F(1 / 120) + u * (_F(1 / 720) + u * _F(1 / 5040))
-            p = _F(1) + u * (_F(1) + u * (_F(1 / 2) + u * (_F(1 / 6) + u * (_F(1 / 24) + u * p))))
-            p *= p
-            p *= p
-            p *= p
-            p *= p
-            code = np.int32(min(p * scale, top) + _F(0.5))
-            high |= src[j] == 65535
-            dst[j] = 0 if src[j] == 0 else code
-        if high:
-            saturated += _count_saturated(src, mask, dst)
-    return saturated
+    high = False
+    for j in range(src.size):
+        u = (min(max(values[j] + anchor, _LOW), _HIGH) - _CENTRE) * _F(1 / 16)
+        p = _F(1 / 120) + u * (_F(1 / 720) + u * _F(1 / 5040))
+        p = _F(1) + u * (_F(1) + u * (_F(1 / 2) + u * (_F(1 / 6) + u * (_F(1 / 24) + u * p))))
+        p *= p
+        p *= p
+        p *= p
+        p *= p
+        code = np.int32(min(p * scale, top) + _F(0.5))
+        high |= src[j] == 65535
+        dst[j] = 0 if src[j] == 0 else code
+    return high
 
 
 @_compiled
-def _log(
-    pixels: Any, isd: Any, table: Any, slope: np.float32, offset: np.float32, top: np.float32, mask: bool, out: Any
-) -> int:
+def _log(src: Any, values: Any, slope: np.float32, offset: np.float32, top: np.float32, dst: Any) -> bool:
     """Log form: equal ratios are equal steps; code 0 stays for channels without signal."""
+    high = False
+    for j in range(src.size):
+        code = np.int32(min(max(values[j] * slope + offset, _F(1)), top) + _F(0.5))
+        high |= src[j] == 65535
+        dst[j] = 0 if src[j] == 0 else code
+    return high
+
+
+@_compiled
+def _run(pixels: Any, isd: Any, table: Any, log: bool, first: Any, second: Any, top: Any, mask: bool, out: Any) -> int:
+    """Go block by block; the numbers between are those of the form. Return how many pixels are saturated."""
     values = np.empty(3 * _BLOCK, np.float32)
     saturated = 0
-    for first in range(0, pixels.size // 3, _BLOCK):
-        src, dst = pixels[3 * first : 3 * (first + _BLOCK)], out[3 * first : 3 * (first + _BLOCK)]
-        _project(src, isd, first, table, values)
-        high = False
-        for j in range(src.size):
-            code = np.int32(min(max(values[j] * slope + offset, _F(1)), top) + _F(0.5))
-            high |= src[j] == 65535
-            dst[j] = 0 if src[j] == 0 else code
+    for start in range(0, pixels.size // 3, _BLOCK):
+        src, dst = pixels[3 * start : 3 * (start + _BLOCK)], out[3 * start : 3 * (start + _BLOCK)]
+        _project(src, isd, start, table, values)
+        high = _log(src, values, first, second, top, dst) if log else _linear(src, values, first, second, top, dst)
         if high:
             saturated += _count_saturated(src, mask, dst)
     return saturated

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import io
+import errno
 import json
-import logging
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
-import imagecodecs
 import numpy as np
 import tifffile
 from numpy.typing import NDArray
@@ -18,6 +17,7 @@ from numpy.typing import NDArray
 from frostline.errors import InputError
 from frostline.files import written_beside
 from frostline.imaging.srgb import FULL_SCALE, srgb_to_linear
+from frostline.imaging.stored import quiet_tifffile, read_stored
 
 IMAGE_SUFFIXES = (".tif", ".tiff", ".png", ".jpg", ".jpeg")
 """The files that `read_linear` takes, in lower case."""
@@ -84,28 +84,18 @@ def read_rgb(path: Path) -> NDArray[Any]:
     Raises:
         InputError: as `read_linear`.
     """
-    return _three_channels(path, _stored(path))
-
-
-def _stored(path: Path) -> NDArray[Any]:
-    """Read whatever pixels a file holds, or say in one line why not."""
-    readers = {".tif": _read_tiff, ".tiff": _read_tiff, ".png": _read_png, ".jpg": _read_jpeg, ".jpeg": _read_jpeg}
-    reader = readers.get(path.suffix.lower())
-    if reader is None:
+    if path.suffix.lower() not in IMAGE_SUFFIXES:
         raise InputError(f"{path}: not an image that is read here; expected {', '.join(IMAGE_SUFFIXES)}")
-    if not path.is_file():
-        raise InputError(f"{path}: no such file")
-    if not path.stat().st_size:
-        raise InputError(f"{path}: the file is empty")
-    try:
-        return reader(path)
-    except InputError:
-        raise
-    except MemoryError:
-        raise InputError(f"{path}: too large for this machine's memory") from None
-    except Exception as error:  # the codecs raise a type of their own each
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise InputError(f"{path}: cannot be read, truncated or corrupt ({reason})") from None
+    pixels = read_stored(path)
+    channels = pixels.shape[2]
+    if channels != 3:
+        found = {1: "a single channel", 4: "four channels (alpha or CMYK)"}.get(channels, f"{channels} channels")
+        raise InputError(f"{path}: the image has {found}; expected RGB with three")
+    if pixels.dtype.kind == "f":
+        return _code_values(path, pixels)
+    if pixels.dtype not in (np.uint8, np.uint16):
+        raise InputError(f"{path}: pixels of type {pixels.dtype}; expected 8 or 16-bit unsigned integers, or float32")
+    return pixels
 
 
 def read_grey(path: Path) -> NDArray[np.uint8]:
@@ -117,10 +107,10 @@ def read_grey(path: Path) -> NDArray[np.uint8]:
     Raises:
         InputError: if the file is missing, unreadable, not 8-bit or not of one channel.
     """
-    pixels = _stored(path)
-    if pixels.ndim != 2 or pixels.dtype != np.uint8:
+    pixels = read_stored(path)
+    if pixels.shape[2] != 1 or pixels.dtype != np.uint8:
         raise InputError(f"{path}: a mask of shape {pixels.shape} {pixels.dtype}; expected one channel of 8 bits")
-    return pixels
+    return pixels[..., 0]
 
 
 def write_tiff16(path: Path, image: NDArray[np.uint16], metadata: Mapping[str, Any] | None = None) -> None:
@@ -168,7 +158,7 @@ def write_tiff(
         raise InputError(f"unknown compression '{compression}'; expected {', '.join(COMPRESSIONS)}")
     if tile_px is not None and (tile_px < 16 or tile_px % 16):
         raise InputError(f"a tile's side must be a multiple of 16 pixels, not {tile_px}")
-    with written_beside(path) as beside:
+    with written_beside(path) as beside, _short_writes_told():
         tifffile.imwrite(
             beside,
             np.ascontiguousarray(image),
@@ -181,10 +171,21 @@ def write_tiff(
         )
 
 
+@contextmanager
+def _short_writes_told() -> Iterator[None]:
+    """Give its number to the error of NumPy that says only how much was written: there was no room for the rest."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno is None:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) from error
+        raise
+
+
 def tiff_metadata(path: Path) -> dict[str, Any]:
     """Return what `write_tiff` put beside the pixels; empty for a file that is not such a TIFF."""
     try:
-        with _quiet_tifffile(), tifffile.TiffFile(path) as file:
+        with quiet_tifffile(), tifffile.TiffFile(path) as file:
             content = json.loads(file.pages[0].description)
     except Exception:  # not a TIFF, not JSON, or no file: whatever it is, it says nothing
         return {}
@@ -213,41 +214,6 @@ def write_png8(path: Path, image: NDArray[np.uint8]) -> None:
         beside.write_bytes(data.tobytes())
 
 
-def _read_tiff(path: Path) -> NDArray[Any]:
-    with _quiet_tifffile(), tifffile.TiffFile(path) as file:
-        page = file.pages[0]
-        if page.photometric == tifffile.PHOTOMETRIC.PALETTE:
-            raise InputError(f"{path}: a palette image; expected RGB with three channels")
-        pixels = page.asarray()
-        if pixels.ndim == 3 and page.planarconfig == tifffile.PLANARCONFIG.SEPARATE:
-            pixels = np.moveaxis(pixels, 0, -1)
-    return np.asarray(pixels)
-
-
-def _read_png(path: Path) -> NDArray[Any]:
-    return np.asarray(imagecodecs.png_decode(path.read_bytes()))
-
-
-def _read_jpeg(path: Path) -> NDArray[Any]:
-    from PIL import Image, ImageOps
-
-    # Pillow, as libjpeg-turbo and some OpenCV versions fill a truncated file with grey and say nothing.
-    with Image.open(io.BytesIO(path.read_bytes()), formats=("JPEG",)) as image:
-        return np.asarray(ImageOps.exif_transpose(image))
-
-
-def _three_channels(path: Path, pixels: NDArray[Any]) -> NDArray[Any]:
-    channels = pixels.shape[2] if pixels.ndim == 3 else 1
-    if pixels.ndim not in (2, 3) or channels != 3:
-        found = {1: "a single channel", 4: "four channels (alpha or CMYK)"}.get(channels, f"{channels} channels")
-        raise InputError(f"{path}: the image has {found}; expected RGB with three")
-    if pixels.dtype.kind == "f":
-        return _code_values(path, pixels)
-    if pixels.dtype not in (np.uint8, np.uint16):
-        raise InputError(f"{path}: pixels of type {pixels.dtype}; expected 8 or 16-bit unsigned integers, or float32")
-    return pixels
-
-
 def _code_values(path: Path, pixels: NDArray[Any]) -> NDArray[np.float32]:
     """Check float pixels and bring them to [0, 65535]."""
     for bad, what in ((~np.isfinite(pixels), "NaN or infinite"), (pixels < 0, "negative")):
@@ -264,14 +230,3 @@ def _code_values(path: Path, pixels: NDArray[Any]) -> NDArray[np.float32]:
             f" (peak {_LEAST_FLOAT_PEAK} to {FULL_SCALE}); scale them first"
         )
     return np.asarray(pixels, dtype=np.float32)
-
-
-@contextmanager
-def _quiet_tifffile() -> Iterator[None]:
-    """Keep tifffile from logging a page about a broken file that is reported in one line."""
-    logger = logging.getLogger("tifffile")
-    before, logger.disabled = logger.disabled, True
-    try:
-        yield
-    finally:
-        logger.disabled = before

@@ -17,6 +17,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from frostline.errors import InputError
 
+_BLOCK = 65536
+
 
 def unit_isd(isd: ArrayLike) -> NDArray[np.float32]:
     """Check an ISD, or a map of them, and give it unit length.
@@ -31,16 +33,25 @@ def unit_isd(isd: ArrayLike) -> NDArray[np.float32]:
         InputError: for another shape, or a component that is zero, negative or not finite; it counts them in a map.
     """
     try:
-        vectors = np.asarray(isd, dtype=np.float64)
+        vectors = np.asarray(isd)
+        vectors = vectors if vectors.dtype.kind in "fiu" else vectors.astype(np.float64)
     except (TypeError, ValueError):
         raise InputError(f"the illuminant direction {isd!r} is not three numbers") from None
     if vectors.shape != (3,) and (vectors.ndim != 3 or vectors.shape[2] != 3):
         raise InputError(f"the illuminant direction has shape {vectors.shape}; expected three numbers or (H, W, 3)")
-    bad = ~(np.isfinite(vectors) & (vectors > 0)).all(axis=-1)
-    if bad.any():
-        which = f"{vectors.tolist()}" if vectors.ndim == 1 else f"map has {int(bad.sum())} bad pixels of {bad.size}, it"
+    rows = vectors.reshape(-1, 3)
+    unit = np.empty(rows.shape, np.float32)
+    bad = 0
+    for first in range(0, len(rows), _BLOCK):  # a whole map in double precision would be the largest thing in memory
+        block = rows[first : first + _BLOCK].astype(np.float64)
+        wrong = ~(np.isfinite(block) & (block > 0)).all(axis=1)
+        bad += int(np.count_nonzero(wrong))
+        block[wrong] = 1
+        unit[first : first + _BLOCK] = block / np.linalg.norm(block, axis=1, keepdims=True)
+    if bad:
+        which = f"{vectors.tolist()}" if vectors.ndim == 1 else f"map has {bad} bad pixels of {len(rows)}, it"
         raise InputError(f"the illuminant direction {which} must have three finite components above zero")
-    return np.asarray(vectors / np.linalg.norm(vectors, axis=-1, keepdims=True), dtype=np.float32)
+    return unit.reshape(vectors.shape)
 
 
 @dataclass(frozen=True)
@@ -108,6 +119,8 @@ def parse_isd(text: str) -> IsdTable:
         numbers = [float(part) for part in text.split(",")]
     except ValueError:
         raise InputError(f"--isd {text}: neither an existing file nor three numbers like 0.68,0.58,0.45") from None
+    if len(numbers) != 3:
+        raise InputError(f"--isd {text}: {len(numbers)} numbers; expected three, for red, green and blue")
     return isd_table(numbers)
 
 

@@ -22,26 +22,30 @@ class Source:
         source: its path relative to the source folder, with forward slashes.
         size_bytes: the source's size.
         mtime_ns: the source's modification time in nanoseconds.
-        isd: the unit direction that was taken out.
+        isd: the unit direction that was taken out; of a map the normalised mean, and None before it is read.
         linearised: whether its values were sRGB and were linearised.
         saturated: pixels with a channel at full scale.
+        isd_map: the map of directions that was taken out, with its path below the folder of maps as `file`, its
+            `size_bytes` and its `mtime_ns`; None where one direction serves the whole image.
     """
 
     source: str
     size_bytes: int
     mtime_ns: int
-    isd: tuple[float, float, float]
+    isd: tuple[float, float, float] | None
     linearised: bool = False
     saturated: int = 0
+    isd_map: dict[str, Any] | None = None
 
     def same_input(self, other: Source) -> bool:
-        """Say whether converting both would read the same file with the same direction."""
-        return (self.source, self.size_bytes, self.mtime_ns, self.isd) == (
-            other.source,
-            other.size_bytes,
-            other.mtime_ns,
-            other.isd,
-        )
+        """Say whether converting both would read the same files and take out the same direction."""
+        same_file = (self.source, self.size_bytes, self.mtime_ns) == (other.source, other.size_bytes, other.mtime_ns)
+        same_isd = self.isd_map is not None or self.isd == other.isd
+        return same_file and same_isd and self.isd_map == other.isd_map
+
+    def content(self) -> dict[str, Any]:
+        """Give what chroma.json says of the image; no word of maps where there is none."""
+        return {key: value for key, value in vars(self).items() if key != "isd_map" or value is not None}
 
 
 @dataclass
@@ -49,7 +53,7 @@ class Manifest:
     """The content of chroma.json.
 
     Attributes:
-        parameters: what all images share: anchor, encode, bits, isd (the dataset's), transfer, source folder.
+        parameters: what all images share: anchor, encode, bits, transfer, and isd (the dataset's) or isd_maps.
         images: the source of every finished image, by its path relative to the folder of the manifest.
     """
 
@@ -58,7 +62,7 @@ class Manifest:
 
     def save(self, folder: Path) -> None:
         """Write chroma.json into a folder, whole or not at all, with the images in order."""
-        images = {name: vars(self.images[name]) for name in sorted(self.images)}
+        images = {name: self.images[name].content() for name in sorted(self.images)}
         write_json(folder / NAME, {"version": VERSION, **self.parameters, "images": images})
 
 

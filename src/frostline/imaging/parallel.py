@@ -6,15 +6,21 @@ import logging
 import multiprocessing
 import os
 import signal
+import sys
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
+from multiprocessing.forkserver import ensure_running
 from typing import TypeVar
 
 from frostline.errors import InputError
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+
+_ONE_THREAD = {"OPENCV_FOR_THREADS_NUM": "1", "OPENBLAS_NUM_THREADS": "1", "TIFFFILE_NUM_THREADS": "1"}
+"""Read by OpenCV, NumPy and tifffile when they are imported: the other cores have workers of their own."""
 
 SPAWN_PAYS_FROM = 24
 """Fewer items than this are done in this process, as starting workers takes longer than the work."""
@@ -40,7 +46,7 @@ def worker_count(workers: int | None, items: int) -> int:
 
 
 def each(
-    function: Callable[[Item], Result], items: Sequence[Item], workers: int | None = None
+    function: Callable[[Item], Result], items: Sequence[Item], workers: int | None = None, preload: str = ""
 ) -> Iterator[tuple[Item, Result | Exception]]:
     """Call a function on every item and give each result as it comes, in any order.
 
@@ -48,6 +54,7 @@ def each(
         function: at the top level of a module, as workers find it by its name.
         items: what can be pickled.
         workers: as `worker_count`. With one, everything happens in this process.
+        preload: as `worker_pool`.
 
     Yields:
         An item with its result, or with the exception that it raised: one bad item never ends the batch. Items whose
@@ -58,9 +65,7 @@ def each(
         for item in items:
             yield item, _attempt(function, item)
         return
-    # Spawned, not forked: a fork copies locks that OpenCV's and numba's threads may hold.
-    context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(count, mp_context=context, initializer=_start_worker)
+    pool = worker_pool(count, preload)
     try:
         waiting: dict[Future[Result | Exception], Item] = {
             pool.submit(_attempt, function, item): item for item in items
@@ -69,6 +74,36 @@ def each(
             yield waiting[future], _outcome(future)
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
+
+
+def worker_pool(count: int, preload: str = "") -> ProcessPoolExecutor:
+    """Start worker processes that leave Ctrl-C to this one, end with it, and have one thread each.
+
+    On Linux they are forked from a fresh process that does nothing but import; not from this one, as a fork copies
+    locks that OpenCV's, numba's and PyTorch's threads may hold. It is started once, so the first pool decides.
+    Elsewhere workers are started from nothing, as forking is not safe there.
+
+    Args:
+        count: how many.
+        preload: a module that is imported before workers are forked, so that they share its memory.
+    """
+    if sys.platform != "linux":
+        return ProcessPoolExecutor(count, mp_context=multiprocessing.get_context("spawn"), initializer=_start_worker)
+    context = multiprocessing.get_context("forkserver")
+    # The command line is what a worker imports again as its main module.
+    again = [name for name in (__name__, "frostline.cli") if name in sys.modules]
+    context.set_forkserver_preload([preload, *again] if preload else again)
+    before = {name: os.environ.get(name) for name in _ONE_THREAD}
+    os.environ.update(_ONE_THREAD)
+    try:
+        ensure_running()
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+    return ProcessPoolExecutor(count, mp_context=context, initializer=_start_worker)
 
 
 def _outcome(future: Future[Result | Exception]) -> Result | Exception:
@@ -86,7 +121,15 @@ def _attempt(function: Callable[[Item], Result], item: Item) -> Result | Excepti
 
 
 def _start_worker() -> None:
-    """Leave Ctrl-C to the parent, and the cores to the other workers."""
+    """Leave Ctrl-C to the parent, and the cores to the other workers; end when the parent is killed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    os.environ["OPENCV_FOR_THREADS_NUM"] = "1"  # read when OpenCV is imported, which not every worker does
+    os.environ.update(_ONE_THREAD)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     logging.getLogger().addHandler(logging.NullHandler())
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()  # a killed parent tells nobody, and its workers would wait for work for ever
+        os._exit(1)

@@ -11,6 +11,7 @@ from frostline.errors import InputError, did_you_mean
 from frostline.imaging import manifest
 from frostline.imaging.folders import PREVIEWS
 from frostline.imaging.isd import IsdTable
+from frostline.imaging.isdmaps import IsdMaps
 from frostline.imaging.manifest import Manifest, Source
 
 
@@ -32,6 +33,7 @@ class Task:
         output: the image to write.
         preview: the 8-bit PNG to write beside it; None for none.
         source: what the manifest will say of it.
+        isd_map: the map of its directions; None where it has one direction.
     """
 
     name: str
@@ -39,6 +41,7 @@ class Task:
     output: Path
     preview: Path | None
     source: Source
+    isd_map: Path | None = None
 
 
 def check_folders(src: Path, dst: Path) -> None:
@@ -59,7 +62,7 @@ def check_folders(src: Path, dst: Path) -> None:
 
 
 def plan(
-    src: Path, dst: Path, images: list[Path], table: IsdTable, ending: str, previews: bool
+    src: Path, dst: Path, images: list[Path], isd: IsdTable | IsdMaps, ending: str, previews: bool
 ) -> tuple[list[Task], list[Failure]]:
     """Say what becomes of every image; of two that would be written to one place, the second fails.
 
@@ -67,7 +70,7 @@ def plan(
         src: the source folder.
         dst: the target folder.
         images: relative to the source folder.
-        table: directions.
+        isd: directions, or the maps of them; an image without a map fails.
         ending: takes the place of an image's suffix, such as `.tiff` or `_chroma.tiff`.
         previews: whether each gets a preview.
     """
@@ -81,14 +84,28 @@ def plan(
                 Failure(image.as_posix(), f"has the same name as {tasks[name].source.source} but for its suffix")
             )
             continue
+        file = isd.file_of(image) if isinstance(isd, IsdMaps) else None
+        if file is not None and not file.is_file():
+            failed.append(Failure(image.as_posix(), f"{file}: no such ISD map"))
+            continue
         try:
-            state = (src / image).stat()
+            source = _source(src, image, isd, file)
         except OSError as error:
             failed.append(Failure(image.as_posix(), f"cannot be read ({error.strerror})"))
             continue
-        source = Source(image.as_posix(), state.st_size, state.st_mtime_ns, table.of(image))
-        tasks[name] = Task(name, src / image, dst / output, preview_of(dst, name) if previews else None, source)
+        preview = preview_of(dst, name) if previews else None
+        tasks[name] = Task(name, src / image, dst / output, preview, source, file)
     return list(tasks.values()), failed
+
+
+def _source(src: Path, image: Path, isd: IsdTable | IsdMaps, file: Path | None) -> Source:
+    state = (src / image).stat()
+    if isinstance(isd, IsdTable) or file is None:
+        direction = isd.of(image) if isinstance(isd, IsdTable) else None
+        return Source(image.as_posix(), state.st_size, state.st_mtime_ns, direction)
+    of_map = file.stat()
+    known = {"file": isd.name_of(file), "size_bytes": of_map.st_size, "mtime_ns": of_map.st_mtime_ns}
+    return Source(image.as_posix(), state.st_size, state.st_mtime_ns, None, isd_map=known)
 
 
 def unchanged(before: Manifest, parameters: dict[str, Any], tasks: list[Task]) -> dict[str, Source]:

@@ -12,7 +12,7 @@ import numpy as np
 
 from frostline.errors import InputError
 from frostline.imaging import folders, manifest
-from frostline.imaging.batch import BatchSummary, Job, run_batch
+from frostline.imaging.batch import BatchSummary, Job, run_batch, unwritable
 from frostline.imaging.io import is_srgb, linearise, read_rgb, tiff_metadata, write_png8, write_tiff, write_tiff16
 from frostline.imaging.shadows import Strength, cast_shadow, sample_region, shadow_ratio
 from frostline.imaging.srgb import linear_to_srgb
@@ -69,8 +69,11 @@ def cast_folder(
     work = list(jobs.values())
     cast = partial(_cast, dst, count, ratio, seed)
     summary = run_batch(dst, RECORD, parameters, work, cast, workers=workers, progress=progress)
-    folders.copy_labels(src, dst, {Path(job.source): Path(job.name) for job in work})
-    folders.copy_data_yaml(src, dst, {job.source: job.name for job in work})
+    try:
+        folders.copy_labels(src, dst, {Path(job.source): Path(job.name) for job in work})
+        folders.copy_data_yaml(src, dst, {job.source: job.name for job in work})
+    except OSError as error:
+        raise unwritable(dst, error) from None
     return BatchSummary(summary.done, summary.skipped, sorted(summary.failed + clashes), summary.entries)
 
 

@@ -14,6 +14,7 @@ from torch import nn
 from frostline.datasets.build import build_split
 from frostline.datasets.exact import to_unit
 from frostline.freezing import Freeze, apply_freeze, put_batchnorms_in_eval
+from frostline.training.checkpoints import rounded_imgsz
 from frostline.training.machine import MemoryPeak, hushed, use_all_cores
 from frostline.training.prepare import CheckedData, Prepared, build_model
 from frostline.training.spec import RunSpec
@@ -95,7 +96,9 @@ def _loader(spec: RunSpec, data: CheckedData, model: nn.Module) -> Any:
     from ultralytics.data.utils import check_det_dataset
 
     stage = spec.plan.stages[0]
-    args = get_cfg(overrides={**spec.stage_settings(stage), "task": "detect", "mode": "train", "data": spec.data})
+    settings = spec.stage_settings(stage)
+    settings["imgsz"] = rounded_imgsz(int(settings["imgsz"]), model)[0]
+    args = get_cfg(overrides={**settings, "task": "detect", "mode": "train", "data": spec.data})
     model.args = args
     info = check_det_dataset(str(data.dataset.yaml))
     stride = max(int(torch.as_tensor(model.stride).max()), 32)

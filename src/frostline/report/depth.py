@@ -50,8 +50,24 @@ def draw_depth(axes: Axes, runs: Sequence[RunFolder], metric: str, styles: Mappi
         look: dict[str, Any] = {"color": styles[arm].colour, "marker": styles[arm].marker, "linestyle": "none"}
         if len(items) > 1:  # beside the mean, which would hide them
             beside = places[arm] + max(0.025 * reach, 0.03)
-            axes.plot([beside] * len(items), items, markersize=4.5, alpha=0.55, markeredgewidth=0, zorder=2, **look)
-        axes.plot(places[arm], means[arm], markersize=8, markeredgecolor="white", markeredgewidth=0.7, zorder=3, **look)
+            axes.plot(
+                [beside] * len(items),
+                items,
+                markersize=4.5,
+                alpha=0.55,
+                markeredgewidth=0,
+                zorder=2,
+                clip_on=False,
+                **look,
+            )
+        # Arms at one spot lie on one another, the first one largest.
+        later = list(means)[list(means).index(arm) + 1 :]
+        hidden = sum(places[other] == places[arm] and abs(means[other] - means[arm]) < 0.002 for other in later)
+        size = 8 + 5 * min(hidden, 3)
+        axes.plot(
+            places[arm], means[arm], markersize=size, markeredgecolor="white", markeredgewidth=0.7, zorder=3,
+            clip_on=False, **look,
+        )  # fmt: skip
     _label(axes, depths, places, metric)
     _widen(axes, [value for items in values.values() for value in items])
 

@@ -24,6 +24,7 @@ from frostline.report.style import DPI, STYLE
 _KEPT, _REJECTED, _RESULT, _GUIDE = "#009E73", "#D55E00", "#000000", "#9a9a9a"
 _MOST_LINES = 700
 _AXES = np.array([[1, -1, 0], [1, 1, -2]]) / np.sqrt([[2.0], [6.0]])
+_LOWER_INCHES = 4.4
 _LEAST_REACH = 6.0  # degrees
 _DOTS: dict[str, Any] = {"linewidths": 0, "rasterized": True}  # thousands of them would make an SVG heavy
 
@@ -52,18 +53,21 @@ def draw_estimate(
     isd = dataset.isd if dataset is not None and several else estimate.mean
     confidence = dataset.confidence if dataset is not None and several else estimate.confidence
     with matplotlib.rc_context(STYLE):
-        height = 3.4 + 10.4 / 2 * linear.shape[0] / linear.shape[1] + 1.6
-        figure = Figure(figsize=(11.0, float(np.clip(height, 7.0, 11.0))), dpi=DPI)
+        # as high as the pictures are, so that a wide one does not float in a white field
+        upper = float(np.clip(5.2 * linear.shape[0] / linear.shape[1], 1.2, 5.6)) + 0.6
+        figure = Figure(figsize=(11.0, upper + _LOWER_INCHES + 0.5), dpi=DPI)
         FigureCanvasAgg(figure)
         figure.set_layout_engine(ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.1, wspace=0.03, hspace=0.04))
-        grid = figure.subplots(2, 2)
-        _draw_source(grid[0, 0], linear, estimate, name)
-        _draw_result(grid[0, 1], linear, isd if estimate.isd.ndim == 1 else estimate.isd)
-        _draw_evidence(grid[1, 0], estimate)
+        rows = figure.add_gridspec(2, 1, height_ratios=(upper, _LOWER_INCHES))
+        source, result = figure.add_subfigure(rows[0]).subplots(1, 2)
+        evidence, other = figure.add_subfigure(rows[1]).subplots(1, 2)
+        _draw_source(source, linear, estimate, name)
+        _draw_result(result, linear, isd if estimate.isd.ndim == 1 else estimate.isd)
+        _draw_evidence(evidence, estimate)
         if dataset is not None and several:
-            _draw_images(grid[1, 1], dataset)
+            _draw_images(other, dataset)
         else:
-            _draw_log_rgb(grid[1, 1], linear, estimate)
+            _draw_log_rgb(other, linear, estimate)
         red, green, blue = (f"{component:.3f}" for component in isd.tolist())
         title = f"Illuminant spectral direction  ({red}, {green}, {blue})   by {estimate.method}, "
         figure.suptitle(f"{title}confidence {confidence:.2f}", x=0.01, ha="left", fontsize=13, fontweight="bold")
@@ -199,7 +203,8 @@ def _frame(axes: Axes, points: NDArray[np.float64]) -> None:
     axes.set(xlabel="greener  \N{LEFTWARDS ARROW}  \N{RIGHTWARDS ARROW}  redder")
     axes.set(ylabel="bluer  \N{LEFTWARDS ARROW}  \N{RIGHTWARDS ARROW}  yellower")
     axes.grid(False)
-    legend = axes.legend(frameon=True, framealpha=0.85, edgecolor="none", loc="lower left", markerscale=1.0)
+    # beside the plane: in it, it would hide the directions that speak against the estimate
+    legend = axes.legend(frameon=False, loc="lower left", bbox_to_anchor=(1.0, 0.0), borderaxespad=0.0)
     for handle in legend.legend_handles:
         if handle is not None:
             handle.set_alpha(1.0)

@@ -66,8 +66,8 @@ def draw_learning(axes: Axes, runs: Sequence[RunFolder], metric: str, styles: Ma
         styles: the look of every arm.
     """
     gathered = arm_curves(runs, metric)
-    for place, curves in enumerate(gathered):
-        _draw_arm(axes, curves, styles[curves.arm], place, len(gathered))
+    for curves, group in zip(gathered, coinciding(gathered), strict=True):
+        _draw_arm(axes, curves, styles[curves.arm], group.index(curves.arm), len(group))
     axes.set_title(f"{metric} while training")
     axes.set_xlabel("epoch")
     axes.set_ylabel(f"{metric} (validation)")
@@ -84,23 +84,55 @@ def draw_learning(axes: Axes, runs: Sequence[RunFolder], metric: str, styles: Ma
     _mark_stages(axes, runs)
 
 
+def coinciding(gathered: Sequence[ArmCurves]) -> list[list[str]]:
+    """Give for each arm those whose curves lie on one another, itself included, in the order they are drawn.
+
+    Two curves lie on one another when they are within a two-hundredth of the panel for half of the epochs or more.
+    """
+    top = max((float(np.nanmax(c.runs)) for c in gathered if c.runs.size), default=0.0)
+    groups: list[list[ArmCurves]] = []
+    for curves in gathered:
+        found = next((group for group in groups if _close(group[0], curves, top / 200)), None)
+        if found is None:
+            groups.append([curves])
+        else:
+            found.append(curves)
+    names = {curves.arm: [member.arm for member in group] for group in groups for curves in group}
+    return [names[curves.arm] for curves in gathered]
+
+
+def _close(a: ArmCurves, b: ArmCurves, within: float) -> bool:
+    shared, in_a, in_b = np.intersect1d(a.epochs, b.epochs, return_indices=True)
+    if not shared.size:
+        return False
+    apart = np.abs(a.runs.mean(axis=0)[in_a] - b.runs.mean(axis=0)[in_b])
+    return bool(2 * np.count_nonzero(apart <= within) >= shared.size)
+
+
 def _draw_arm(axes: Axes, curves: ArmCurves, style: ArmStyle, place: int, arms: int) -> None:
+    """Draw an arm that is number `place` of `arms` whose curves coincide: the first is the widest, and shows."""
     look: dict[str, Any] = {"color": style.colour, "linestyle": style.linestyle}
-    width = 1.7 if curves.epochs.size <= 100 else 1.2
+    above = (arms - 1 - place) * min(1.7, 6 / max(arms - 1, 1))
+    width = (1.7 if curves.epochs.size <= 100 else 1.2) + above
+    # A dash is in units of the width: kept as long as that of a thin line.
+    if style.dash and above:
+        look["linestyle"] = (0, tuple(part * 1.7 / width for part in style.dash))
     if curves.epochs.size:
-        step = max(1, round(curves.epochs.size / _MARKERS_A_LINE))
-        # Each arm's markers start elsewhere, so that equal curves do not hide one another's.
-        first = min(curves.epochs.size - 1, step * place // max(1, arms))
+        # The markers of arms that coincide take turns; with fewer epochs than arms, the lower ones are larger.
+        step = max(round(curves.epochs.size / _MARKERS_A_LINE), min(arms, curves.epochs.size), 1)
+        first = min(step * place // arms, curves.epochs.size - 1)
+        nested = above if curves.epochs.size < arms else 0.0
         axes.plot(
             curves.epochs,
             curves.runs.mean(axis=0),
             marker=style.marker,
             markevery=(first, step),
-            markersize=6,
+            markersize=6 + 2 * nested,
             markeredgecolor="white",
             markeredgewidth=0.5,
             linewidth=width,
             zorder=3,
+            clip_on=False,  # a marker at 0 is whole
             **look,
         )
         if len(curves.runs) > 1:

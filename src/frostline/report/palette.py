@@ -22,8 +22,8 @@ _COLOURS = (
 )
 _BLACK = "#000000"  # the baseline's alone
 # The numbers of dashes, markers and colours share no factor but 1: a pair returns after 36 arms at the earliest, and
-# a grey print tells arms apart by dash and marker.
-_DASHES: tuple[tuple[float, ...], ...] = ((), (6, 1.6), (1.2, 1.4), (7, 1.6, 1.2, 1.6))
+# a grey print tells arms apart by dash and marker. The baseline is solid, so the solid line comes last.
+_DASHES: tuple[tuple[float, ...], ...] = ((6, 1.6), (1.2, 1.4), (7, 1.6, 1.2, 1.6), ())
 _MARKERS = ("s", "^", "D", "v", "P", "X", "<", "p", ">")
 
 

@@ -22,6 +22,7 @@ from frostline.imaging.srgb import FULL_SCALE, linear_to_srgb
 from frostline.report.style import STYLE
 
 _POINTS = 12_000
+_LOWER_INCHES = 3.8
 _PLATE = {"facecolor": "white", "alpha": 0.8, "edgecolor": "none", "pad": 1.2}
 _CHANNELS = ("#D55E00", "#009E73", "#0072B2")
 _STYLE: dict[str, Any] = {**STYLE, "axes.grid.axis": "both"}
@@ -41,7 +42,8 @@ def draw_view(image: Path, isd: ArrayLike, out: Path, *, anchor: float = ANCHOR,
         `out`.
 
     Raises:
-        InputError: as `read_linear` and `chroma_image`, for another suffix, or an image without a usable pixel.
+        InputError: as `read_linear` and `chroma_image`, for another suffix, an image without a usable pixel, or
+            a file that cannot be written.
     """
     if out.suffix.lower() != ".png":
         raise InputError(f"{out}: expected a name that ends in .png")
@@ -58,10 +60,12 @@ def draw_view(image: Path, isd: ArrayLike, out: Path, *, anchor: float = ANCHOR,
     shown = _tone_mapped(linear)
     colours = shown.reshape(-1, 3)[chosen] / 255
     with matplotlib.rc_context(_STYLE):
-        figure = Figure(figsize=(13, 8), dpi=150)
+        # as high as the pictures are, so that a wide one does not float in a white field
+        height = float(np.clip(6.2 * linear.shape[0] / linear.shape[1], 1.2, 6.5)) + 0.4
+        figure = Figure(figsize=(13, height + _LOWER_INCHES + 0.2), dpi=150)
         FigureCanvasAgg(figure)
         figure.set_layout_engine(ConstrainedLayoutEngine(w_pad=0.1, h_pad=0.1, wspace=0.03, hspace=0.04))
-        grid = figure.add_gridspec(2, 1, height_ratios=(1.1, 1))
+        grid = figure.add_gridspec(2, 1, height_ratios=(height, _LOWER_INCHES))
         upper, lower = figure.add_subfigure(grid[0]), figure.add_subfigure(grid[1])
         left, right = upper.subplots(1, 2)
         _picture(left, shown, f"Input: {image.name}")
@@ -71,8 +75,11 @@ def draw_view(image: Path, isd: ArrayLike, out: Path, *, anchor: float = ANCHOR,
         _plane(plane, project(logs, direction, anchor) - anchor, colours, direction)
         _histogram(histogram, logs, project(logs, direction, anchor))
         figure.supxlabel(_note(direction, anchor, inside, len(chosen)), x=0.01, ha="left", fontsize=8, color="#555555")
-        with written_beside(out) as beside:
-            figure.savefig(beside, format="png")
+        try:
+            with written_beside(out) as beside:
+                figure.savefig(beside, format="png")
+        except OSError as error:
+            raise InputError(f"{out}: cannot be written ({error.strerror or error})") from None
     return out
 
 

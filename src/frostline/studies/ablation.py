@@ -7,6 +7,7 @@ from typing import Any
 
 from frostline.errors import InputError
 from frostline.studies.file import StudyFile
+from frostline.training import resolve_settings
 
 STAGE_1_SHARE = 1 / 6
 """Part of the epochs that a two-stage arm spends in stage 1: 50 of 300, as in the two-stage command's defaults."""
@@ -81,9 +82,10 @@ def ablation(
     arms: dict[str, Any] = {"baseline": {}} if baseline else {}
     for depth in depths:
         arms[f"freeze_1_to_{depth}"] = {"freeze": f"0-{depth - 1}", **fresh}
+    train = resolve_settings(train)  # said as for a single run, before it is part of a study
     study = {"name": name, "model": model, "weights": weights, "data": data, "train": train, "seeds": list(seeds)}
     if two_stage:
-        epochs = int(StudyFile.parse({**study, "arms": {"baseline": {}}}, "ablation").train["epochs"])
+        epochs = int(train["epochs"])
         if epochs < 2:
             raise InputError("two stages need at least 2 epochs")
         first = max(round(epochs * STAGE_1_SHARE), 1)

@@ -74,9 +74,9 @@ def run_demo(
         "yolo11n.yaml", summary.srgb, FreezePlan.none(), project=folder, name="pretrain", device=device,
         observer=observer, **PRETRAINING,
     )  # fmt: skip
-    step("convert the linear version to log-chromaticity (8-bit, log encoding)")
+    step("convert the linear version to log-chromaticity (16-bit, log encoding)")
     chroma = folder / "chroma"
-    convert_folder(summary.linear.parent, chroma, parse_isd(str(summary.isd)), encode="log", bits=8, progress=on_images)
+    convert_folder(summary.linear.parent, chroma, parse_isd(str(summary.isd)), encode="log", progress=on_images)
     step(f"fine-tune on it: nothing frozen, and the first {', '.join(map(str, DEPTHS))} layers frozen")
     file = ablation(
         str(pretrained.weights), str(chroma / "data.yaml"), DEPTHS, dict(FINE_TUNING), name="demo", seeds=seeds

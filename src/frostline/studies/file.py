@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from frostline.analysis import METRICS
-from frostline.errors import InputError, did_you_mean
+from frostline.errors import InputError, did_you_mean, first_problem, shown
 from frostline.files import read_yaml
 from frostline.freezing import FreezePlan
-from frostline.freezing.plan import first_problem
 from frostline.training import resolve_settings
-from frostline.training.spec import absolute
+from frostline.training.spec import absolute, is_folder_name
 
-_NAME = re.compile(r"^[\w.\-]+$")
 HYPOTHESIS_METRICS = (*METRICS, "AP_small", "AP_medium", "AP_large")
 _OWN_KEYS = ("data",)
 
@@ -88,11 +85,27 @@ class StudyFile(_Model):
     unequal_epochs: bool = False
     on: str = "here"
 
+    @field_validator("seeds", mode="before")
+    @classmethod
+    def _whole_numbers(cls, value: Any) -> Any:
+        whole = isinstance(value, list | tuple) and all(type(seed) is int and seed >= 0 for seed in value)
+        if not whole or not value:
+            raise ValueError(f"expected a list of whole numbers such as [0, 1, 2], got {shown(value)}")
+        return value
+
+    @field_validator("hypotheses", mode="before")
+    @classmethod
+    def _several(cls, value: Any) -> Any:
+        if not isinstance(value, list | tuple):
+            example = "{name: freezing helps, better: freeze_1_to_3, than: baseline}"
+            raise ValueError(f"expected a list of entries such as {example}, got {shown(value)}")
+        return value
+
     @model_validator(mode="after")
     def _consistent(self) -> StudyFile:
         for name in (self.name, *self.arms):
-            if not _NAME.match(name) or set(name) == {"."}:
-                raise ValueError(f"'{name}' becomes a folder: use letters, digits, '_', '-' and '.'")
+            if not is_folder_name(name):
+                raise ValueError(f"{name!r} becomes a folder: use letters, digits, '_', '-' and '.'")
         if "report" in self.arms:
             raise ValueError("no arm can be called 'report': the study keeps its report there")
         if len(set(self.seeds)) != len(self.seeds):
@@ -147,6 +160,8 @@ class StudyFile(_Model):
         fields["arms"] = _arms(fields["arms"], epochs, where, base)
         for key in ("model", "weights", "data"):
             if fields.get(key) is not None:
+                if not isinstance(fields[key], str | Path):
+                    raise InputError(f"{where}: {key}: expected a path or a name, got {shown(fields[key])}")
                 fields[key] = absolute(fields[key], base)
         fields.setdefault("name", "study")
         try:
@@ -221,6 +236,8 @@ def _arms(arms: Any, epochs: int, where: str, base: Path | None) -> dict[str, Ar
         own = {key: value[key] for key in _OWN_KEYS if value.get(key) is not None}
         plan = FreezePlan.parse({k: v for k, v in value.items() if k not in _OWN_KEYS}, f"{where}: arm {name}")
         if "data" in own:
+            if not isinstance(own["data"], str):
+                raise InputError(f"{where}: arm {name}: data: expected a path, got {shown(own['data'])}")
             own["data"] = absolute(own["data"], base)
         found[str(name)] = Arm(plan=plan.with_epochs(epochs), **own)
     return found

@@ -1,4 +1,4 @@
-"""One run: Ultralytics carrying out a freeze plan, stage by stage, and what is measured of it."""
+"""One run: Ultralytics carrying out a freeze plan, stage by stage, what is measured of it, and what it predicts."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ os.environ.setdefault("YOLO_AUTOINSTALL", "false")
 
 from frostline.training.checkpoints import Transfer, layers, locate_model, open_checkpoint, open_model
 from frostline.training.machine import choose_device, describe_device
+from frostline.training.predict_outputs import ImageDetections, Predictions
+from frostline.training.predicting import predict
 from frostline.training.prepare import CheckedData, Prepared, check_data, prepare
 from frostline.training.record import AuditError, Observer, Run
 from frostline.training.run import execute, plan_name, train, train_two_runs
@@ -20,7 +22,9 @@ __all__ = [
     "PRESETS",
     "AuditError",
     "CheckedData",
+    "ImageDetections",
     "Observer",
+    "Predictions",
     "Prepared",
     "Run",
     "RunSpec",
@@ -35,6 +39,7 @@ __all__ = [
     "open_model",
     "parse_pairs",
     "plan_name",
+    "predict",
     "prepare",
     "resolve_settings",
     "train",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import re
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,8 +12,9 @@ from typing import Any
 import torch
 from torch import nn
 
-from frostline.errors import InputError
+from frostline.errors import InputError, did_you_mean
 from frostline.freezing import LayerTable, find_layers, layer_table
+from frostline.training.modelyaml import building, read_model_yaml
 
 
 @dataclass(frozen=True)
@@ -51,7 +54,7 @@ def locate_model(model: str | Path) -> str:
     Raises:
         InputError: no such file, and it cannot be downloaded.
     """
-    from ultralytics.utils.checks import check_yaml, check_yolov5u_filename
+    from ultralytics.utils.checks import check_yolov5u_filename
     from ultralytics.utils.downloads import GITHUB_ASSETS_NAMES, attempt_download_asset
 
     text = str(model).strip()
@@ -59,15 +62,7 @@ def locate_model(model: str | Path) -> str:
     if not suffix and not Path(text).exists():
         text, suffix = f"{text}.pt", ".pt"
     if suffix in {".yaml", ".yml"}:
-        try:
-            from ultralytics.nn.tasks import yaml_model_load
-
-            if not Path(text).is_file():
-                yaml_model_load(text)
-            else:
-                check_yaml(text)
-        except Exception as error:
-            raise InputError(f"{model}: no such model YAML, here or among those of Ultralytics") from error
+        read_model_yaml(text)
         return text
     if suffix != ".pt":
         raise InputError(f"{model}: expected a checkpoint (.pt) or a model YAML (.yaml)")
@@ -80,7 +75,8 @@ def locate_model(model: str | Path) -> str:
     if Path(text).is_file():
         return text
     if Path(text).name != text or text not in GITHUB_ASSETS_NAMES:
-        raise InputError(f"{model}: no such checkpoint")
+        near = did_you_mean(text, GITHUB_ASSETS_NAMES) if Path(text).name == text else ""
+        raise InputError(f"{model}: no such checkpoint{near}")
     try:
         found = attempt_download_asset(text)
     except Exception as error:
@@ -114,10 +110,9 @@ def open_checkpoint(path: str | Path, trust: bool = False) -> nn.Module:
         checkpoint, _ = torch_safe_load(str(path), safe_only=not trust)
     except Exception as error:
         if "outside the supported" in str(error) or isinstance(error, ModuleNotFoundError):
-            reason = _first_line(error.__cause__ or error)
             raise InputError(
-                f"{path}: the checkpoint names things that a model does not need, which could run code ({reason}); "
-                "pass --trust-checkpoint if you know where it comes from"
+                f"{path}: names {_blocked(error)}, which a model does not need and could run code; pass "
+                "--trust-checkpoint if you know where the file comes from"
             ) from error
         raise InputError(f"{path}: not a loadable checkpoint: {_first_line(error)}") from error
     if not isinstance(checkpoint, dict):
@@ -138,13 +133,10 @@ def open_model(model: str | Path, trust: bool = False) -> nn.Module:
     if located.endswith(".pt"):
         return open_checkpoint(located, trust)
     from ultralytics import RTDETR, YOLO
-    from ultralytics.nn.tasks import yaml_model_load
 
-    try:
-        wrapper = RTDETR if "RTDETRDecoder" in str(yaml_model_load(located).get("head")) else YOLO
+    wrapper = RTDETR if "RTDETRDecoder" in str(read_model_yaml(located)["head"]) else YOLO
+    with building(model):
         module = wrapper(located).model
-    except Exception as error:
-        raise InputError(f"{model}: cannot build a model from this YAML: {_first_line(error)}") from error
     assert isinstance(module, nn.Module)
     return module
 
@@ -154,7 +146,7 @@ def layers(model: str | Path, imgsz: int = 640, trust: bool = False) -> LayerTab
 
     Args:
         model: checkpoint or YAML, by path or official name.
-        imgsz: side of the square input, pixels.
+        imgsz: side of the square input, pixels; rounded up to a multiple of the largest stride.
         trust: see `open_checkpoint`.
 
     Example:
@@ -162,7 +154,21 @@ def layers(model: str | Path, imgsz: int = 640, trust: bool = False) -> LayerTab
         >>> len(table), table.parameters  # doctest: +SKIP
         (24, 9458752)
     """
-    return layer_table(open_model(model, trust), imgsz)
+    module = open_model(model, trust)
+    return layer_table(module, rounded_imgsz(imgsz, module)[0])
+
+
+def rounded_imgsz(imgsz: int, module: nn.Module) -> tuple[int, str | None]:
+    """Round an image size up to a multiple of a model's largest stride, as Ultralytics does when it trains.
+
+    Returns:
+        The size that is used, and a note for the user where it is another than was asked for.
+    """
+    stride = max(int(torch.as_tensor(getattr(module, "stride", 32)).max()), 32)
+    fitting = math.ceil(imgsz / stride) * stride
+    if fitting == imgsz:
+        return imgsz, None
+    return fitting, f"imgsz={imgsz} is no multiple of the model's stride {stride}: {fitting} is used"
 
 
 def check_trainable(module: nn.Module, name: str | Path) -> None:
@@ -213,6 +219,18 @@ def saved_tensors(path: Path) -> dict[str, torch.Tensor]:
     checkpoint: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=False)  # written by this run
     model = checkpoint.get("ema") or checkpoint["model"]
     return dict(find_layers(model).state_dict())
+
+
+def _blocked(error: BaseException) -> str:
+    """Name what the restricted loader refused, from the errors that led to this one."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, ModuleNotFoundError) and cause.name:
+            return f"the module {cause.name}"
+        if named := re.search(r"GLOBAL ([\w.]+)", str(cause)):
+            return named[1]
+        cause = cause.__cause__ or cause.__context__
+    return "something"
 
 
 def _first_line(error: BaseException) -> str:

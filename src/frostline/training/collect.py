@@ -145,7 +145,7 @@ def merge_curves(paths: list[Path]) -> str:
     return out.getvalue()
 
 
-def measure_run(spec: RunSpec, folder: Path, device: str) -> dict[str, Any]:
+def measure_run(spec: RunSpec, folder: Path, device: str, imgsz: int) -> dict[str, Any]:
     """Measure a run's best checkpoint, and return that part of `run.json`, each AP named by its source.
 
     Ultralytics' figures come from the stage's evaluation; COCO's from the recorded detections; those on the training
@@ -159,7 +159,7 @@ def measure_run(spec: RunSpec, folder: Path, device: str) -> dict[str, Any]:
     fitted = evaluate_checkpoint(
         weights,
         spec.data,
-        imgsz=int(spec.settings["imgsz"]),
+        imgsz=imgsz,
         batch=int(spec.settings["batch"]),
         device=device,
         folder=folder,

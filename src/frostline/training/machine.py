@@ -181,10 +181,8 @@ def hushed() -> Iterator[None]:
     """
     from ultralytics.utils import LOGGER
 
-    before = LOGGER.level
-    streams = [
-        (h, h.stream) for h in LOGGER.handlers if isinstance(h, logging.StreamHandler) and h.stream is sys.stdout
-    ]
+    before, out = LOGGER.level, (sys.stdout, sys.__stdout__)
+    streams = [(h, h.stream) for h in LOGGER.handlers if isinstance(h, logging.StreamHandler) and h.stream in out]
     LOGGER.setLevel(logging.WARNING)
     for handler, _ in streams:
         handler.setStream(sys.stderr)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import logging
 import os
 import shlex
+import shutil
 import subprocess
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -14,6 +16,8 @@ from frostline.errors import InputError
 logger = logging.getLogger(__name__)
 COMMAND_VARIABLE = "FROSTLINE_SHUTDOWN_COMMAND"
 MODES = ("success", "always")
+_AT_ONCE = 300.0
+"""Seconds within which a bad input is told to somebody who has just typed the command."""
 
 
 @contextmanager
@@ -23,7 +27,8 @@ def powering_off(
     """Power the machine off once, when the block of work ends.
 
     Args:
-        mode: None for never, `success` for after work that succeeded, `always` for after a failure, too.
+        mode: None for never, `success` for after work that succeeded, `always` for after a failure, too; but not when
+            the work refuses its input in the first minutes, as nothing was done then.
         ask: asked before the work starts; False calls everything off.
         command: what powers off; by default the variable `FROSTLINE_SHUTDOWN_COMMAND`, else `shutdown -h now`.
 
@@ -31,18 +36,18 @@ def powering_off(
         A function that the work calls when some of it failed without an exception.
 
     Raises:
-        InputError: an unknown mode, or the answer was no.
+        InputError: an unknown mode, a command that cannot be run, or the answer was no.
     """
     if mode is None:
         yield lambda: None
         return
     if mode not in MODES:
         raise InputError(f"--shutdown={mode}: expected --shutdown or --shutdown=always")
-    words = shlex.split(command or os.environ.get(COMMAND_VARIABLE) or "shutdown -h now")
+    words = _command(command or os.environ.get(COMMAND_VARIABLE, "").strip() or "shutdown -h now")
     when = "when the work ends, even if it fails" if mode == "always" else "when the work has succeeded"
     if not ask(f"This machine will be powered off {when} (`{shlex.join(words)}`). Go on?"):
         raise InputError("shutdown not confirmed: nothing was started")
-    failed = False
+    failed, started = False, time.monotonic()
 
     def note_failure() -> None:
         nonlocal failed
@@ -53,12 +58,29 @@ def powering_off(
     except KeyboardInterrupt:  # somebody is at the keyboard
         mode = None
         raise
-    except BaseException:
+    except BaseException as error:
         failed = True
+        if isinstance(error, InputError) and time.monotonic() - started < _AT_ONCE:
+            mode = None
         raise
     finally:
         if mode == "always" or (mode == "success" and not failed):
             logger.warning("powering off: %s", shlex.join(words))
-            subprocess.run(words, check=False)
+            status = subprocess.run(words, check=False).returncode
+            if status:
+                logger.error("%s ended with status %d: this machine may stay on", shlex.join(words), status)
         elif mode is not None:
             logger.warning("not powering off: the work failed")
+
+
+def _command(text: str) -> list[str]:
+    """Split the command, and make sure before hours of work that it can be run."""
+    try:
+        words = shlex.split(text)
+    except ValueError as error:
+        raise InputError(f"{COMMAND_VARIABLE}: `{text}` cannot be read: {error}") from error
+    if shutil.which(words[0]) is None:
+        raise InputError(
+            f"--shutdown: there is no command '{words[0]}'; put one that powers off into {COMMAND_VARIABLE}"
+        )
+    return words

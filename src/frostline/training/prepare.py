@@ -7,6 +7,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from torch import nn
 
@@ -22,8 +23,16 @@ from frostline.datasets import (
 from frostline.datasets.headers import check_images, pictures_replaced
 from frostline.errors import InputError
 from frostline.freezing import Freeze, resolve_freeze
-from frostline.training.checkpoints import Transfer, check_trainable, count_transfer, locate_model, open_checkpoint
+from frostline.training.checkpoints import (
+    Transfer,
+    check_trainable,
+    count_transfer,
+    locate_model,
+    open_checkpoint,
+    rounded_imgsz,
+)
 from frostline.training.machine import check_disk, hushed, lower_workers, momentum_buffers, run_bytes
+from frostline.training.modelyaml import building, read_model_yaml
 from frostline.training.settings import mosaic_warning
 from frostline.training.spec import RunSpec
 
@@ -39,6 +48,7 @@ class Prepared:
         transfer: what the model got from its checkpoint.
         parameters: of the model.
         disk_bytes: the disk it will fill, about.
+        imgsz: image size as trained: what was asked for, rounded up to a multiple of the model's stride.
         warnings: what its user should know.
         pixels: of its dataset.
     """
@@ -47,6 +57,7 @@ class Prepared:
     transfer: Transfer
     parameters: int
     disk_bytes: int
+    imgsz: int
     warnings: tuple[str, ...] = field(default=())
     pixels: PixelFormat = EIGHT_BITS
 
@@ -90,16 +101,17 @@ def build_model(spec: RunSpec, names: dict[int, str]) -> tuple[nn.Module, Transf
     Raises:
         InputError: the model or its weights cannot be opened, or are not a detector that is trained here.
     """
-    from ultralytics.nn.tasks import DetectionModel, yaml_model_load
+    from ultralytics.nn.tasks import DetectionModel
 
     located = locate_model(spec.model)
     source: nn.Module | None = None
+    config: Any
     if located.endswith(".pt"):
         source = open_checkpoint(located, spec.trust)
         check_trainable(source, spec.model)
         config = source.yaml
     else:
-        config = yaml_model_load(located)
+        config = read_model_yaml(located)
         if "RTDETRDecoder" in str(config.get("head")):
             raise InputError(
                 f"{spec.model}: RT-DETR cannot be trained here yet, Ultralytics trains it with another trainer; "
@@ -108,7 +120,8 @@ def build_model(spec: RunSpec, names: dict[int, str]) -> tuple[nn.Module, Transf
     if spec.weights is not None:
         source = open_checkpoint(locate_model(spec.weights), spec.trust)
     with hushed():
-        model = DetectionModel(config, ch=3, nc=len(names), verbose=False)
+        with building(spec.model):
+            model = DetectionModel(config, ch=3, nc=len(names), verbose=False)
         check_trainable(model, spec.model)
         if spec.settings.get("cls_remap", True):
             model.names = names
@@ -146,7 +159,8 @@ def prepare(spec: RunSpec, data: CheckedData, folder: Path) -> Prepared:
     parameters = sum(p.numel() for p in model.parameters())
     needed = run_bytes(parameters, momentum_buffers(str(spec.settings["optimizer"]))) * len(stages)
     check_disk(folder, needed)
-    notes: list[str] = []
+    imgsz, note = rounded_imgsz(int(spec.settings["imgsz"]), model)
+    notes = [note] if note else []
     for number, stage in enumerate(stages, 1):
         assert stage.epochs is not None
         warning = mosaic_warning(spec.settings, stage.epochs)
@@ -162,7 +176,7 @@ def prepare(spec: RunSpec, data: CheckedData, folder: Path) -> Prepared:
         notes.append(f"workers={workers} is more than this machine's cores: lowered to {lower_workers(int(workers))}")
     if freezes[0].kept_fresh:
         notes.append(_fresh_note(freezes[0]))
-    return Prepared(freezes, transfer, parameters, needed, tuple(notes), data.pixels)
+    return Prepared(freezes, transfer, parameters, needed, imgsz, tuple(notes), data.pixels)
 
 
 FEW_STEPS = 30
@@ -191,7 +205,7 @@ def few_steps(spec: RunSpec, images: int, epochs: int) -> str | None:
 
 
 def _data_notes(spec: RunSpec, data: CheckedData) -> list[str]:
-    notes, dataset = [], data.dataset
+    notes, dataset = list(data.labels.notes), data.dataset
     both = len(set(dataset.train) & set(dataset.val))
     if both:
         notes.append(f"{both} images are in both train and val: the metrics measure memory, not detection")

@@ -25,7 +25,7 @@ from frostline.training.machine import (
 from frostline.training.prepare import Prepared, check_data, describe_pixels, prepare
 from frostline.training.record import RECORD, AuditError, LoggingObserver, Observer, Run
 from frostline.training.settings import resolve_settings
-from frostline.training.spec import RunSpec, absolute, differences, layers_in_words, stage_tag
+from frostline.training.spec import RunSpec, absolute, differences, is_folder_name, layers_in_words, stage_tag
 from frostline.training.stage import StageResult, StageRun, run_stage
 
 
@@ -66,7 +66,8 @@ def train(
         The finished run.
 
     Raises:
-        InputError: see `prepare`; or the folder holds a run with other settings, or something else.
+        InputError: see `prepare`; a name that is not that of one folder; or the folder holds a run with other settings,
+            or something else.
         AuditError: see the class.
 
     Example:
@@ -75,7 +76,9 @@ def train(
         >>> run.map50  # doctest: +SKIP
     """
     plan = plan or FreezePlan.none()
-    arm = name or plan_name(plan)
+    if name is not None and not is_folder_name(name):
+        raise InputError(f"--name {name!r}: expected the name of one folder: letters, digits, '_', '-' and '.'")
+    arm = plan_name(plan) if name is None else name
     resolved = resolve_settings(settings, preset)
     spec = RunSpec(
         arm=arm,
@@ -188,7 +191,7 @@ def execute(
         "schema": 1,
         **spec.to_dict(),
         "status": "running",
-        "imgsz": spec.settings["imgsz"],
+        "imgsz": prepared.imgsz,
         "freeze_depth": depth_of(spec.plan, prepared.freezes),
         "pixels": prepared.pixels.to_dict(),
         "device": describe_device(chosen),
@@ -199,9 +202,9 @@ def execute(
     }
     write_json(folder / RECORD, record)
     try:
-        results = _stages(spec, folder, chosen, memory, observer, tag)
+        results = _stages(spec, folder, chosen, memory, observer, tag, prepared.imgsz)
         record |= collect_stages(spec, folder, results, prepared, observer.say)
-        record |= measure_run(spec, folder, chosen)
+        record |= measure_run(spec, folder, chosen, prepared.imgsz)
         record["status"] = "finished" if record["audit"] == "PASS" else "failed"
     except KeyboardInterrupt:
         record["status"] = "interrupted"
@@ -269,7 +272,7 @@ def check_folder(spec: RunSpec, folder: Path) -> Run | None:
 
 
 def _stages(
-    spec: RunSpec, folder: Path, device: str, memory: MemoryPeak, observer: Observer, tag: str | None
+    spec: RunSpec, folder: Path, device: str, memory: MemoryPeak, observer: Observer, tag: str | None, imgsz: int
 ) -> list[StageResult]:
     stages = spec.plan.stages
     results: list[StageResult] = []
@@ -290,7 +293,7 @@ def _stages(
                     weights=spec.weights if number == 1 else None,
                     data=spec.data,
                     seed=spec.seed,
-                    settings=spec.stage_settings(stage),
+                    settings={**spec.stage_settings(stage), "imgsz": imgsz},
                     device=device,
                     freeze_fresh=spec.plan.freeze_fresh,
                 ),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -88,6 +89,14 @@ def absolute(path: str | Path, base: Path | None = None) -> str:
         if candidate.exists():
             return str(candidate.resolve())
     return text
+
+
+_NAME = re.compile(r"[\w.\-]+")
+
+
+def is_folder_name(name: str) -> bool:
+    """Tell whether a name makes one folder on any system: letters, digits, `_`, `-` and `.`, not dots alone."""
+    return _NAME.fullmatch(name) is not None and set(name) != {"."}
 
 
 def stage_tag(arm: str, number: int, count: int) -> str:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import csv
 import io
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from frostline.datasets.formats.sizes import whole_image_size
 from frostline.errors import InputError, did_you_mean
+from frostline.imaging.parallel import each
 
 Box = tuple[float, float, float, float]
 """Left, top, right, bottom in pixels, the far edges not included."""
@@ -144,19 +145,38 @@ def choose_classes(
     return chosen, {**{name: name for name in chosen if name in known}, **mapping}
 
 
-def sizes_of(found: Found, scale_to_image: bool = False) -> dict[str, tuple[int, int]]:
-    """Read the size of every image, as (width, height); an image that cannot be read becomes a problem.
+def sizes_of(
+    found: Found,
+    scale_to_image: bool = False,
+    *,
+    workers: int | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> dict[str, tuple[int, int]]:
+    """Decode every image for its size, as (width, height); one that cannot be read whole becomes a problem.
+
+    Args:
+        found: the source.
+        scale_to_image: let a label file declare another size than its image has.
+        workers: processes; None for one a core.
+        progress: called with (images decoded, images in all).
 
     Raises:
-        InputError: a label file declares another size and `scale_to_image` is off.
+        InputError: a label file declares another size and `scale_to_image` is off; or no image can be read.
     """
-    sizes: dict[str, tuple[int, int]] = {}
-    for name, record in found.records.items():
-        try:
-            sizes[name] = size = image_size(record.image)
-        except InputError as error:
-            found.problems.append(str(error))
-            continue
+    images = list(dict.fromkeys(record.image for record in found.records.values()))
+    known: dict[Path, tuple[int, int]] = {}
+    for done, (image, outcome) in enumerate(each(whole_image_size, images, workers), start=1):
+        if isinstance(outcome, Exception):
+            found.problems.append(str(outcome) if isinstance(outcome, InputError) else f"{image}: {outcome}")
+        else:
+            known[image] = outcome
+        if progress:
+            progress(done, len(images))
+    if not known:
+        raise InputError(f"no image can be read, the first: {min(found.problems)}")
+    sizes = {name: known[record.image] for name, record in found.records.items() if record.image in known}
+    for name, size in sizes.items():
+        record = found.records[name]
         if record.declared and record.declared != size and not scale_to_image:
             (width, height), (w, h) = record.declared, size
             raise InputError(
@@ -213,28 +233,6 @@ def clip(box: Box, size: tuple[int, int]) -> Box | None:
     left, right = (min(max(x, 0.0), float(width)) for x in (left, right))
     top, bottom = (min(max(y, 0.0), float(height)) for y in (top, bottom))
     return (left, top, right, bottom) if right > left and bottom > top else None
-
-
-def image_size(image: Path) -> tuple[int, int]:
-    """Return (width, height) in pixels from the file's header, without decoding it; a JPEG as it is shown upright.
-
-    Raises:
-        InputError: the header is not that of an image in one of five common formats.
-    """
-    # Not Image.open: once Ultralytics is imported, that one installs a package when it meets a file it does not know.
-    from PIL.BmpImagePlugin import BmpImageFile
-    from PIL.JpegImagePlugin import JpegImageFile
-    from PIL.PngImagePlugin import PngImageFile
-    from PIL.TiffImagePlugin import TiffImageFile
-    from PIL.WebPImagePlugin import WebPImageFile
-
-    for reader in (PngImageFile, JpegImageFile, TiffImageFile, BmpImageFile, WebPImageFile):
-        with suppress(OSError, ValueError, SyntaxError), reader(str(image)) as opened:
-            width, height = opened.size
-            # Every tool that drew boxes, and OpenCV in training, turns a JPEG by its EXIF orientation.
-            turned = reader is JpegImageFile and opened.getexif().get(274, 1) in {5, 6, 7, 8}
-            return (int(height), int(width)) if turned else (int(width), int(height))
-    raise InputError(f"{image}: cannot be read as a PNG, JPEG, TIFF, BMP or WebP image; replace or remove it")
 
 
 def _rounds_to_nothing(box: Box, size: tuple[int, int]) -> bool:

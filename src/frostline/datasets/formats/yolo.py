@@ -6,7 +6,8 @@ import os
 from pathlib import Path
 
 from frostline.datasets.dataset import IMAGE_SUFFIXES, label_path, load_dataset, load_names
-from frostline.datasets.formats.found import Found, Item, Record, image_name, image_size
+from frostline.datasets.formats.found import Found, Item, Record, image_name
+from frostline.datasets.formats.sizes import image_size
 from frostline.datasets.layout import CLASSES_FILE
 from frostline.datasets.rows import read_rows
 from frostline.errors import InputError

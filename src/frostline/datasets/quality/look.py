@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from frostline.datasets.dataset import label_path
-from frostline.datasets.pixels import full_scale, read_stored
+from frostline.datasets.pixels import full_scale, read_picture
 from frostline.datasets.rows import Row, read_rows
 from frostline.errors import InputError
 
@@ -80,7 +80,7 @@ def look_at(job: tuple[Path, str, int]) -> Look:
     image, split, classes = job
     seen = Look(image, split)
     try:
-        _pixels(seen, read_stored(image))
+        _pixels(seen, read_picture(image))
     except InputError as error:
         seen.error = str(error).removeprefix(f"{image}: ")
     label = label_path(image)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from frostline.imaging.estimate.batch import TRUSTED, DatasetEstimate, estimate_folder, images_of, write_isd
 from frostline.imaging.estimate.edges import Edges
 from frostline.imaging.estimate.entropy import Entropy, projected_entropy
-from frostline.imaging.estimate.given import Fixed, Maps, read_isd_map
+from frostline.imaging.estimate.given import Fixed, Maps
 from frostline.imaging.estimate.pairs import Pairs, read_points
 from frostline.imaging.estimate.result import (
     GREY,
@@ -17,6 +17,7 @@ from frostline.imaging.estimate.result import (
     angles,
 )
 from frostline.imaging.estimate.robust import robust_direction
+from frostline.imaging.isdmaps import read_isd_map
 
 __all__ = [
     "GREY",

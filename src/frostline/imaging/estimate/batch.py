@@ -16,6 +16,7 @@ from frostline.imaging import folders
 from frostline.imaging.estimate.result import Estimate, Estimator, Vectors, angles
 from frostline.imaging.estimate.robust import AGREE_DEGREES, robust_direction
 from frostline.imaging.io import Transfer, read_linear
+from frostline.imaging.isdmaps import IsdMaps
 from frostline.imaging.parallel import each, worker_count
 
 TRUSTED = 0.2
@@ -74,6 +75,8 @@ def estimate_folder(
         InputError: if the folder holds no images, or no image could be estimated or gave any evidence.
     """
     root, names = images_of(src)
+    if isinstance(estimator, IsdMaps):
+        names = estimator.without_maps(names)
     worker_count(workers, len(names))
     images: dict[str, Estimate] = {}
     failed: dict[str, str] = {}
