@@ -19,7 +19,8 @@ from frostline.training.checkpoints import saved_tensors
 from frostline.training.evaluation import Evaluation, evaluate_checkpoint
 from frostline.training.machine import MemoryPeak
 from frostline.training.progress import Progress
-from frostline.training.trainer import PREVIOUS, StageJob, StageTrainer, strip_checkpoints
+from frostline.training.saving import PREVIOUS, strip_checkpoints
+from frostline.training.trainer import StageJob, StageTrainer
 
 logger = logging.getLogger(__name__)
 RECORD = "stage.json"
