@@ -14,9 +14,9 @@ from frostline.training.collect import collect_stages, merge_curves
 from frostline.training.prepare import few_steps
 from frostline.training.progress import Progress
 from frostline.training.run import plan_name
+from frostline.training.saving import WholeKeepingOne, last_time, trim_rows
 from frostline.training.spec import RunSpec, absolute, differences, layers_in_words, stage_tag
 from frostline.training.stage import StageResult
-from frostline.training.trainer import _WholeKeepingOne, last_time, trim_rows
 
 
 def test_rows_after_the_saved_epoch_and_torn_ones_are_dropped(tmp_path: Path) -> None:
@@ -39,7 +39,7 @@ def test_curves_of_stages_run_on(tmp_path: Path) -> None:
 
 
 def test_a_new_checkpoint_keeps_one_before_it(tmp_path: Path) -> None:
-    last = _WholeKeepingOne(tmp_path / "last.pt")
+    last = WholeKeepingOne(tmp_path / "last.pt")
     for content in (b"one", b"two", b"three"):
         last.write_bytes(content)
     assert (tmp_path / "last.pt").read_bytes() == b"three" and (tmp_path / "previous.pt").read_bytes() == b"two"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from frostline.freezing.apply import Freeze, apply_freeze, hold_batchnorms, put_batchnorms_in_eval, resolve_freeze
 from frostline.freezing.audit import Audit, AuditCheck, FreezeWatch, check_saved, check_trained
+from frostline.freezing.bound import BoundStage, Decision, EpochSignals
 from frostline.freezing.layers import Layer, LayerTable, find_layers, layer_roles, layer_table
 from frostline.freezing.plan import FreezePlan, Stage
 from frostline.freezing.reference import (
@@ -22,6 +23,9 @@ from frostline.freezing.selectors import Selection, describe_indices, first, sel
 __all__ = [
     "Audit",
     "AuditCheck",
+    "BoundStage",
+    "Decision",
+    "EpochSignals",
     "Freeze",
     "FreezePlan",
     "FreezeWatch",

@@ -95,6 +95,12 @@ class Stage(_Model):
         return any(part is not None for part in (self.unfreeze, self.freezeout, self.adaptive, self.rates))
 
     @property
+    def schedule(self) -> str:
+        """What changes within the stage, in words; empty where nothing does."""
+        parts = [part.describe() for part in (self.unfreeze, self.freezeout, self.adaptive, self.rates) if part]
+        return "; ".join(parts)
+
+    @property
     def selects(self) -> bool:
         """Whether the selector freezes anything."""
         return (self.train_only is not None and self.train_only != "all") or self.freeze not in (None, "none")

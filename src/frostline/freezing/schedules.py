@@ -32,6 +32,12 @@ class Unfreeze(_Model):
     start: Literal["head", "input"] = Field(default="head", alias="from")
     by: Literal["layer", "role"] = "layer"
 
+    def describe(self) -> str:
+        """Say it in words."""
+        pace = "every epoch" if self.every == 1 else f"every {self.every} epochs"
+        way = "from the head down" if self.start == "head" else "from the input up"
+        return f"one {self.by} thaws {pace}, {way}"
+
 
 class FreezeOut(_Model):
     """Cosine learning rates that end at a time of each layer's own, after which it is frozen, the first layer first.
@@ -47,6 +53,11 @@ class FreezeOut(_Model):
     first: Share = 0.8
     cubed: bool = True
     scaled: bool = True
+
+    def describe(self) -> str:
+        """Say it in words."""
+        first = self.first**3 if self.cubed else self.first
+        return f"layers freeze one after the other as their rates reach 0, the first after {first:.0%} of the stage"
 
 
 class Adaptive(_Model):
@@ -73,6 +84,14 @@ class Adaptive(_Model):
     patience: Positive = 2
     thaw: Annotated[float, Field(gt=0, lt=1)] | None = None
 
+    def describe(self) -> str:
+        """Say it in words."""
+        what = "gradient norm" if self.signal == "gradient" else "weights"
+        return (
+            f"a layer freezes once its {what} changed less than percentile {self.percentile:g} of all layers for "
+            f"{self.patience} epochs, front to back"
+        )
+
 
 class Rates(_Model):
     """A learning rate for each layer, as a factor of the stage's.
@@ -87,6 +106,14 @@ class Rates(_Model):
     decay: Share | None = None
     by: dict[str, Annotated[float, Field(ge=0)]] | None = None
     auto: bool = False
+
+    def describe(self) -> str:
+        """Say it in words."""
+        if self.auto:
+            return "each layer's rate follows its relative gradient norm"
+        if self.decay is not None:
+            return f"rates fall by {self.decay:g} a layer, from the head down"
+        return "rates " + ", ".join(f"{selector} x {factor:g}" for selector, factor in (self.by or {}).items())
 
     @field_validator("by")
     @classmethod

@@ -12,6 +12,7 @@ from typing import Any
 from frostline.analysis.coco import evaluate_coco
 from frostline.analysis.predictions import read_predictions
 from frostline.files import write_json, write_text
+from frostline.freezing import Stage
 from frostline.training.evaluation import evaluate_checkpoint
 from frostline.training.prepare import Prepared
 from frostline.training.spec import RunSpec
@@ -98,8 +99,19 @@ def _stage_record(spec: RunSpec, number: int, result: StageResult) -> dict[str, 
         "batch": result.progress.batch,
         "workers": result.progress.workers,
         "resumed_at": result.progress.resumed_at,
+        **_schedule_record(stage, result),
         "metrics": {f"ultralytics/{key}": value for key, value in result.metrics.items()},
     }
+
+
+def _schedule_record(stage: Stage, result: StageResult) -> dict[str, Any]:
+    """Return what a schedule did: its decisions, and the stretches of epochs with one trainable set each."""
+    if not stage.scheduled:
+        return {}
+    spans = [
+        {"first": one.first, "last": one.last, "frozen_layers": one.frozen_layers} for one in result.progress.intervals
+    ]
+    return {"schedule": stage.schedule, "decisions": result.progress.decisions, "intervals": spans}
 
 
 def _merge(folder: Path, results: list[StageResult], best: int) -> None:

@@ -22,7 +22,7 @@ from frostline.datasets import (
 )
 from frostline.datasets.headers import check_images, pictures_replaced
 from frostline.errors import InputError
-from frostline.freezing import Freeze, resolve_freeze
+from frostline.freezing import BoundStage, Freeze
 from frostline.training.checkpoints import (
     Transfer,
     check_trainable,
@@ -139,7 +139,7 @@ def prepare(spec: RunSpec, data: CheckedData, folder: Path) -> Prepared:
         folder: where the run will go.
 
     Raises:
-        InputError: see `build_model`, `freezing.resolve_freeze` and `machine.check_disk`; or weights in which nothing
+        InputError: see `build_model`, `freezing.BoundStage` and `machine.check_disk`; or weights in which nothing
             fits the model.
     """
     if data.pixels.deep and spec.settings.get("amp"):
@@ -153,7 +153,7 @@ def prepare(spec: RunSpec, data: CheckedData, folder: Path) -> Prepared:
     stages = spec.plan.with_epochs(int(spec.settings["epochs"])).stages
     # Only the first stage can meet fresh tensors: each later one starts from a whole checkpoint of the one before.
     freezes = tuple(
-        resolve_freeze(model, stage, transfer.fresh if number == 0 else (), spec.plan.freeze_fresh)
+        BoundStage(model, stage, transfer.fresh if number == 0 else (), spec.plan.freeze_fresh).freeze(0)
         for number, stage in enumerate(stages)
     )
     parameters = sum(p.numel() for p in model.parameters())

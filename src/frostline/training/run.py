@@ -240,6 +240,9 @@ def announce(spec: RunSpec, prepared: Prepared, device: str, observer: Observer)
     observer.say(prepared.transfer.describe())
     for freeze in prepared.freezes:
         observer.say(freeze.describe())
+    for number, stage in enumerate(spec.plan.stages, 1):
+        if stage.schedule:
+            observer.say(stage.schedule if stages == 1 else f"stage {number}: {stage.schedule}")
     if prepared.pixels.deep:
         observer.say(describe_pixels(prepared.pixels))
     observer.say(

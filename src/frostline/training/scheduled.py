@@ -25,7 +25,8 @@ from frostline.freezing import (
 from frostline.freezing.bound import BoundStage, EpochSignals
 from frostline.training.checkpoints import saved_tensors
 from frostline.training.intervals import interval_of, merge_audits
-from frostline.training.trainer import StageTrainer, strip_checkpoints, trim_rows
+from frostline.training.saving import strip_checkpoints, trim_rows
+from frostline.training.trainer import StageTrainer
 
 RATES = "rates.csv"
 

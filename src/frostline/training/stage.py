@@ -20,8 +20,9 @@ from frostline.training.evaluation import Evaluation, evaluate_checkpoint
 from frostline.training.intervals import interval_of, merge_audits
 from frostline.training.machine import MemoryPeak
 from frostline.training.progress import Progress
+from frostline.training.saving import PREVIOUS, strip_checkpoints
 from frostline.training.scheduled import RATES, ScheduledTrainer
-from frostline.training.trainer import PREVIOUS, StageJob, StageTrainer, strip_checkpoints
+from frostline.training.trainer import StageJob, StageTrainer
 
 logger = logging.getLogger(__name__)
 RECORD = "stage.json"

@@ -7,7 +7,6 @@ class of ours.
 from __future__ import annotations
 
 import csv
-import os
 import time
 from collections.abc import Callable
 from copy import copy
@@ -19,12 +18,11 @@ import torch
 from torch import nn
 from ultralytics.models.yolo.detect import DetectionTrainer
 from ultralytics.utils import YAML
-from ultralytics.utils.torch_utils import strip_optimizer, unwrap_model
+from ultralytics.utils.torch_utils import unwrap_model
 
 from frostline.datasets import Dataset, PixelFormat, load_dataset, pixel_format
 from frostline.datasets.build import build_split
 from frostline.errors import InputError
-from frostline.files import write_bytes, write_text, written_beside
 from frostline.freezing import (
     Audit,
     Freeze,
@@ -39,11 +37,11 @@ from frostline.freezing import (
 from frostline.training.checkpoints import count_transfer, saved_tensors
 from frostline.training.evaluation import RecordingValidator
 from frostline.training.images import float32_convolutions, pictures, to_device
-from frostline.training.machine import MemoryPeak, hushed, loader_workers, use_all_cores
+from frostline.training.machine import MemoryPeak, loader_workers, use_all_cores
 from frostline.training.progress import Progress
+from frostline.training.saving import Whole, WholeKeepingOne, last_time, strip_checkpoints, trim_rows
 
 GRADIENTS = "gradients.csv"
-PREVIOUS = "previous.pt"
 
 
 @dataclass(frozen=True)
@@ -67,26 +65,6 @@ class StageJob:
     memory: MemoryPeak
     on_epoch: Callable[[int, int, dict[str, float]], None]
     say: Callable[[str], None]
-
-
-class _Whole(type(Path())):  # type: ignore[misc]
-    """A path whose `write_bytes` leaves the old file or the new one, never a part."""
-
-    def write_bytes(self, data: Any) -> int:
-        write_bytes(Path(str(self)), data)
-        return len(data)
-
-
-class _WholeKeepingOne(_Whole):
-    """The same, and the file that was there before stays beside it."""
-
-    def write_bytes(self, data: Any) -> int:
-        here = Path(str(self))
-        if here.exists():
-            with written_beside(here.with_name(PREVIOUS)) as beside:
-                beside.unlink()
-                os.link(here, beside)
-        return super().write_bytes(data)
 
 
 class StageTrainer(DetectionTrainer):
@@ -117,8 +95,8 @@ class StageTrainer(DetectionTrainer):
             use_all_cores()
         # Ultralytics forces 0 on a CPU; what the user named holds there too.
         self.args.workers = loader_workers(overrides.get("workers"), str(overrides["device"]))
-        self.last: Path = _WholeKeepingOne(self.wdir / "last.pt")
-        self.best: Path = _Whole(self.wdir / "best.pt")
+        self.last: Path = WholeKeepingOne(self.wdir / "last.pt")
+        self.best: Path = Whole(self.wdir / "best.pt")
 
     def get_model(self, cfg: Any = None, weights: nn.Module | None = None, verbose: bool = True) -> nn.Module:
         """Build the detector and note which of its tensors came from the checkpoint whole."""
@@ -296,40 +274,3 @@ def ultralytics_freeze(model: nn.Module, freeze: Freeze) -> list[int | str]:
         if name and own and int(name.split(".", 1)[0]) not in whole and all(part in frozen for part in own):
             entries.append(name)
     return entries
-
-
-def strip_checkpoints(folder: Path) -> None:
-    """Strip the optimizer from `last.pt` and `best.pt`, each replaced whole, and remove the one kept before."""
-    last, best = folder / "last.pt", folder / "best.pt"
-    results: dict[str, Any] = {}
-    if last.exists():
-        with hushed(), written_beside(last) as beside:
-            results = strip_optimizer(last, s=str(beside))
-    if best.exists():
-        with hushed(), written_beside(best) as beside:
-            # best.pt gets the whole curve, as Ultralytics does it
-            strip_optimizer(best, s=str(beside), updates={"train_results": results.get("train_results")})
-    (folder / PREVIOUS).unlink(missing_ok=True)
-
-
-def trim_rows(path: Path, epoch: int) -> None:
-    """Keep a CSV's header and its rows up to an epoch (first column, from 1); a torn last row goes too."""
-    if not path.is_file():
-        return
-    lines = path.read_text(encoding="utf-8").splitlines()
-    columns = lines[0].count(",") if lines else 0
-    kept = lines[:1]
-    for line in lines[1:]:
-        first = line.split(",", 1)[0].strip()
-        if line.count(",") == columns and first.isdigit() and int(first) <= epoch:
-            kept.append(line)
-    write_text(path, "".join(f"{line}\n" for line in kept))
-
-
-def last_time(path: Path) -> float:
-    """Return the `time` of a results.csv's last row, in seconds; 0 where there is none."""
-    if not path.is_file():
-        return 0.0
-    with path.open(encoding="utf-8", newline="") as stream:
-        rows = [{key.strip(): value for key, value in row.items()} for row in csv.DictReader(stream)]
-    return float(rows[-1].get("time", 0.0)) if rows else 0.0
