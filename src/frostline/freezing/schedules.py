@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from frostline.freezing.selectors import check_syntax
 
@@ -123,6 +123,13 @@ class Rates(_Model):
             if selector == "none" or "." in selector:
                 raise ValueError(f"a rate is given to whole layers, not to '{selector}'")
         return value
+
+    @model_validator(mode="after")
+    def _one(self) -> Rates:
+        given = [name for name in ("decay", "by", "auto") if getattr(self, name)]
+        if len(given) != 1:
+            raise ValueError("rates: give auto, decay, or a factor for each of some layers, and only one of them")
+        return self
 
     @classmethod
     def read(cls, value: Any) -> Any:
