@@ -165,13 +165,13 @@ def test_an_image_size_off_the_stride_is_rounded_up_once_and_recorded(
     assert "must be multiple of max stride" not in capfd.readouterr().out
 
 
-def test_sixteen_bits_are_refused_rather_than_halved(tiny_checkpoint: Path, tiny_data: Path) -> None:
+def test_a_dataset_of_two_types_is_refused(tiny_checkpoint: Path, tiny_data: Path) -> None:
     import cv2
     import numpy as np
 
     image = tiny_data.parent / "images" / "train" / "train0.png"
     cv2.imwrite(str(image), cv2.imread(str(image)).astype(np.uint16) * 257)
-    refused("train0.png: 16 bits a sample", tiny_checkpoint, tiny_data)
+    refused(r"train0.png: holds uint16 values, but \S+train1.png uint8 ones", tiny_checkpoint, tiny_data)
 
 
 def test_images_that_are_not_whole_are_refused(tiny_checkpoint: Path, tiny_data: Path) -> None:
