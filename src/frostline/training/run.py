@@ -239,7 +239,7 @@ def announce(spec: RunSpec, prepared: Prepared, device: str, observer: Observer)
     for freeze in prepared.freezes:
         observer.say(freeze.describe())
     if prepared.pixels.deep:
-        observer.say(describe_pixels(prepared.pixels))
+        observer.say(f"{describe_pixels(prepared.pixels)}; hue and saturation are left alone")
     observer.say(
         "parameters are counted here as they train; Ultralytics counts them before the checkpoint is loaded, and after "
         "BatchNorm is fused into the convolutions"
