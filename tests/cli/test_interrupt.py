@@ -38,7 +38,7 @@ def test_ctrl_c_in_the_middle_and_a_rerun_give_the_bytes_of_one_run(tmp_path: Pa
     os.killpg(running.pid, signal.SIGINT)  # as a terminal does: to the workers too
     _, told = running.communicate()
     assert running.returncode == 130
-    assert told == "interrupted; the same command goes on where it stopped\n"
+    assert told == "interrupted; what was finished is kept, run the same command again\n"
     assert 0 < len(list(out.glob("images/[0-9]*"))) < 60
     assert not list(out.rglob(".*"))
     done = subprocess.run(command(out), check=True, capture_output=True, text=True)

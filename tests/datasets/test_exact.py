@@ -37,6 +37,11 @@ def folder_of(path: Path, kind: str = "uint16", count: int = 3, **size: int) -> 
     return path / "images"
 
 
+def as_old_as(cached: Path, image: Path) -> None:
+    state = image.stat()
+    os.utime(cached, ns=(state.st_atime_ns, state.st_mtime_ns))
+
+
 def made(images: Path, pixels: PixelFormat = LINEAR, **changes: Any) -> ExactDataset:
     options: dict[str, Any] = {"imgsz": 64, "cache": None, "augment": False, **changes}
     return ExactDataset(
@@ -64,10 +69,10 @@ def test_a_sixteen_bit_png_keeps_its_bits_and_grey_is_repeated(tmp_path: Path) -
 @pytest.mark.parametrize(
     ("image", "pixels", "message"),
     [
-        (np.full((8, 8, 3), np.nan, np.float32), FLOAT, "values that are not numbers, outside the range 0 to 1"),
-        (np.full((8, 8, 3), np.inf, np.float32), FLOAT, "values from inf to inf, outside the range 0 to 1"),
+        (np.full((8, 8, 3), np.nan, np.float32), FLOAT, "holds NaN or infinite values"),
+        (np.full((8, 8, 3), np.inf, np.float32), FLOAT, "holds NaN or infinite values"),
         (np.full((8, 8, 3), -0.5, np.float32), FLOAT, "values from -0.5 to -0.5, outside the range 0 to 1"),
-        (np.full((8, 8, 3), 1.5, np.float32), FLOAT, r"declare the right one in data\.yaml, such as"),
+        (np.full((8, 8, 3), 1.5, np.float32), FLOAT, r"declare the right one as"),
         (
             np.full((8, 8, 3), 300, np.uint16),
             PixelFormat("uint16", 0.0, 255.0, "linear"),
@@ -90,7 +95,7 @@ def test_one_bad_pixel_among_good_ones_is_found(tmp_path: Path) -> None:
     image = values("float32")
     image[3, 4, 1] = np.nan
     tifffile.imwrite(tmp_path / "x.tif", image)
-    with pytest.raises(InputError, match="not numbers"):
+    with pytest.raises(InputError, match="NaN or infinite"):
         read_exact(tmp_path / "x.tif", FLOAT)
 
 
@@ -141,11 +146,16 @@ def test_a_cache_on_disk_keeps_the_type_under_a_name_that_ultralytics_never_take
 ) -> None:
     images = folder_of(tmp_path, kind)
     made(images, pixels, cache="disk")
-    assert sorted(path.name for path in images.glob("*.npy")) == ["0.exact.npy", "1.exact.npy", "2.exact.npy"]
-    kept = np.load(images / "1.exact.npy")
+    assert sorted(path.name for path in images.glob("*.npy")) == [
+        "0.tif.exact.npy",
+        "1.tif.exact.npy",
+        "2.tif.exact.npy",
+    ]
+    kept = np.load(images / "1.tif.exact.npy")
     assert kept.dtype == kind and np.array_equal(kept, values(kind, seed=1)[..., ::-1])
     changed = (kept // 2).astype(kind)
-    np.save(images / "1.exact.npy", changed)
+    np.save(images / "1.tif.exact.npy", changed)
+    as_old_as(images / "1.tif.exact.npy", images / "1.tif")
     assert np.array_equal(made(images, pixels, cache="disk").load_image(1)[0], changed), "it is what is read"
     assert np.array_equal(made(images, pixels).load_image(1)[0], kept), "and only where it was asked for"
 
@@ -154,21 +164,33 @@ def test_a_cache_on_disk_keeps_the_type_under_a_name_that_ultralytics_never_take
 def test_a_torn_cache_file_is_replaced_by_the_image(damage: bytes | None, tmp_path: Path) -> None:
     images = folder_of(tmp_path)
     dataset = made(images, cache="disk")
-    cached = images / "1.exact.npy"
+    cached = images / "1.tif.exact.npy"
     cached.write_bytes(cached.read_bytes()[:500] if damage is None else damage)
+    as_old_as(cached, images / "1.tif")
     assert np.array_equal(dataset.load_image(1)[0], values(seed=1)[..., ::-1])
     made(images, cache="disk")
     assert np.array_equal(np.load(cached), values(seed=1)[..., ::-1]), "and made again the next time"
 
 
-def test_a_cache_file_of_a_changed_image_is_made_again(tmp_path: Path) -> None:
+@pytest.mark.parametrize("seconds", [10, -86400])
+def test_a_cache_file_of_a_changed_image_is_made_again(seconds: int, tmp_path: Path) -> None:
+    """An image copied into place with its old time is another image, too."""
     images = folder_of(tmp_path)
     dataset = made(images, cache="disk")
     tifffile.imwrite(images / "1.tif", values(seed=9))
-    later = (images / "1.exact.npy").stat().st_mtime + 10
-    os.utime(images / "1.tif", (later, later))
+    other = (images / "1.tif.exact.npy").stat().st_mtime + seconds
+    os.utime(images / "1.tif", (other, other))
     assert np.array_equal(dataset.load_image(1)[0], values(seed=9)[..., ::-1]), "and is not read until it is"
     assert np.array_equal(made(images, cache="disk").load_image(1)[0], values(seed=9)[..., ::-1])
+
+
+def test_two_images_of_one_stem_have_a_cache_each(tmp_path: Path) -> None:
+    images = folder_of(tmp_path)
+    cv2.imwrite(str(images / "1.png"), values(seed=7)[..., ::-1])
+    (images / "1.png").with_suffix(".txt").touch()
+    dataset = made(images, cache="disk")
+    for file, pixels in zip(dataset.im_files, (dataset.load_image(i)[0] for i in range(4)), strict=True):
+        assert np.array_equal(pixels, read_exact(Path(file), LINEAR))
 
 
 def test_a_folder_without_room_or_rights_is_trained_on_without_a_cache(

@@ -95,3 +95,35 @@ def test_an_array_beside_an_image_is_found(tmp_path: Path) -> None:
     np.save(tmp_path / "b.npy", np.zeros(3))
     np.save(tmp_path / "c.npy", np.zeros(3))
     assert pictures_replaced(images) == [tmp_path / "b.png"]
+
+
+def test_bits_hidden_behind_another_suffix_are_refused(tmp_path: Path) -> None:
+    """Readers that go by the suffix would cut such files to 8 bits without a word; eight bits hide nothing."""
+    deep, shallow = np.full((16, 16, 3), 40000, np.uint16), np.full((16, 16, 3), 200, np.uint8)
+    for pixels, name in ((deep, "deep.png"), (shallow, "shallow.png")):
+        tifffile.imwrite(tmp_path / "x.tif", pixels)
+        (tmp_path / "x.tif").rename(tmp_path / name)
+    cv2.imwrite(str(tmp_path / "y.png"), deep)
+    (tmp_path / "y.png").rename(tmp_path / "deep.jpg")
+    with pytest.raises(
+        InputError, match=r"deep.png: is a TIFF of uint16 values under another suffix; rename it to .tif"
+    ):
+        stored_as(tmp_path / "deep.png")
+    with pytest.raises(
+        InputError, match=r"deep.jpg: is a PNG of uint16 values under another suffix; rename it to .png"
+    ):
+        stored_as(tmp_path / "deep.jpg")
+    assert stored_as(tmp_path / "shallow.png") == StoredAs("uint8")
+
+
+@pytest.mark.parametrize(("kind", "refused"), [(np.uint8, False), (np.uint16, True)])
+def test_a_jpeg_2000_file_of_more_than_eight_bits_is_refused(kind: type, refused: bool, tmp_path: Path) -> None:
+    import imagecodecs
+
+    pixels = np.random.default_rng(0).integers(0, 200, (32, 32, 3)).astype(kind)
+    (tmp_path / "a.jp2").write_bytes(imagecodecs.jpeg2k_encode(pixels, codecformat="jp2"))
+    if refused:
+        with pytest.raises(InputError, match="JPEG 2000 file of more than 8 bits"):
+            stored_as(tmp_path / "a.jp2")
+    else:
+        assert stored_as(tmp_path / "a.jp2") == StoredAs("uint8")

@@ -167,9 +167,9 @@ def test_mixed_sizes_depths_channels_and_flat_or_broken_floats_are_found(root: P
     broken[3, 3] = np.nan
     tifffile.imwrite(images / "train3.tif", broken, photometric="rgb")
     report = inspect_dataset(root / "data.yaml")
-    expected = {"sizes": 1, "channels": 1, "one-colour": 1, "not-finite": 1, "bit-depths": 2, "few-levels": 1}
+    expected = {"sizes": 1, "channels": 1, "one-colour": 1, "not-finite": 1, "bit-depths": 1, "few-levels": 1}
     assert codes(report) == expected
-    assert [finding.code for finding in report.errors] == ["not-finite"]
+    assert [finding.code for finding in report.errors] == ["not-finite", "bit-depths"]
 
 
 def test_classes_that_cannot_be_learned_or_measured_and_imbalance_are_found(root: Path) -> None:
@@ -221,3 +221,32 @@ def test_every_kind_of_file_is_read_as_it_is_stored(tmp_path: Path) -> None:
         read_picture(tmp_path / "a.heic")
     look = look_at((tmp_path / "gone.png", "train", 1))
     assert look.error == "no such file"
+
+
+def test_what_training_would_refuse_of_the_pixels_is_an_error(root: Path) -> None:
+    """The verdict is about training: a range that is exceeded, an odd type or channel count, a type it cannot take."""
+    deep(root, "full")
+    data = root / "data.yaml"
+    plain = data.read_text()
+    data.write_text(plain + "pixels: {range: [0, 4095]}\n")
+    assert "range" in {finding.code for finding in inspect_dataset(data).errors}
+    data.write_text(plain + "pixels: {rnage: [0, 4095]}\n")
+    (wrong,) = inspect_dataset(data).errors
+    assert wrong.code == "pixels" and "rnage" in wrong.where[0]
+    data.write_text(plain)
+    image = root / "images/train/train0.tif"
+    tifffile.imwrite(image, np.zeros((64, 96, 4), np.uint16) + np.arange(96, dtype=np.uint16)[:, None])
+    assert "channels" in {finding.code for finding in inspect_dataset(data).errors}
+    tifffile.imwrite(image, np.random.default_rng(0).random((64, 96, 3)), photometric="rgb")
+    (wrong,) = inspect_dataset(data).errors
+    assert wrong.code == "unreadable" and "float64" in wrong.where[0]
+
+
+def test_values_of_fewer_bits_without_a_declared_range_are_told(root: Path) -> None:
+    deep(root, "full")
+    for path in (root / "images").rglob("*.tif"):
+        tifffile.imwrite(path, tifffile.imread(path) >> 4, photometric="rgb")
+    report = inspect_dataset(root / "data.yaml")
+    assert codes(report) == {"unused-bits": 1}
+    (told,) = report.findings
+    assert "no value is above 4095" in told.message and "range: [0, 4095]" in told.message

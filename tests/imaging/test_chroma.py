@@ -161,8 +161,9 @@ def test_a_map_of_another_size_and_a_wild_anchor_are_refused():
     linear = np.ones((2, 3, 3), np.uint16)
     with pytest.raises(InputError, match="map is 3 x 4 but the image is 3 x 2"):
         log_chromaticity(linear, np.ones((4, 3, 3)))
-    with pytest.raises(InputError, match="anchor"):
-        log_chromaticity(linear, ISD, anchor=float("nan"))
+    for anchor in (float("nan"), 100.0, -50.0, 0.0):
+        with pytest.raises(InputError, match="anchor must be a natural logarithm"):
+            log_chromaticity(linear, ISD, anchor=anchor)
 
 
 def test_a_direction_is_read_from_numbers_or_a_file(tmp_path: Path):

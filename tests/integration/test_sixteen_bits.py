@@ -174,7 +174,7 @@ def test_a_float_dataset_goes_the_whole_way(
     run = fl.train(tiny_yaml, data, fl.FreezePlan.none(), project=tmp_path, **{**SETTINGS, **changes}, close_mosaic=1)
     assert run.audit_passed and len(run.record["epoch_seconds"]) == 2
     files = sorted(path.name for path in data.parent.glob("images/*/*.npy"))
-    arrays = sorted(f"{path.stem}.exact.npy" for path in data.parent.glob("images/*/*.tif"))
+    arrays = sorted(f"{path.name}.exact.npy" for path in data.parent.glob("images/*/*.tif"))
     assert files == (arrays if cache == "disk" else []), "never <stem>.npy, which Ultralytics would take for the image"
     stored = np.concatenate([tifffile.imread(path).ravel() for path in data.parent.glob("images/train/*.tif")])
     allowed = {*(stored / np.float32(scale)).tolist(), np.float32(scale * 114 / 255) / np.float32(scale)}
@@ -191,7 +191,7 @@ def test_a_torn_cache_does_not_reach_the_network(tiny_yaml: Path, tmp_path: Path
     fl.train(tiny_yaml, data, fl.FreezePlan.none(), project=tmp_path / "one", **settings)
     first = seen.train.copy()
     seen.train.clear()
-    torn = data.parent / "images" / "train" / "train3.exact.npy"
+    torn = data.parent / "images" / "train" / "train3.tif.exact.npy"
     torn.write_bytes(torn.read_bytes()[:1000])
     fl.train(tiny_yaml, data, fl.FreezePlan.none(), project=tmp_path / "two", **settings)
     assert all(torch.equal(one, other) for one, other in zip(first, seen.train, strict=True))
@@ -200,7 +200,7 @@ def test_a_torn_cache_does_not_reach_the_network(tiny_yaml: Path, tmp_path: Path
 @pytest.mark.parametrize(
     ("value", "message"),
     [
-        (np.nan, r"train3\.tif: holds values that are not numbers, outside the range 0 to 1"),
+        (np.nan, r"train3\.tif: holds NaN or infinite values"),
         (1.5, r"train3\.tif: holds values from 0\.?\d* to 1\.5, outside the range 0 to 1; declare the right one"),
         (-0.5, r"train3\.tif: holds values from -0\.5 to .*outside the range 0 to 1"),
     ],

@@ -97,13 +97,13 @@ def main() -> None:
         hint = f"; see {context.command_path} --help" if context is not None else ""
         _fail(f"{error.format_message().rstrip('.')}{hint}")
     if status == _INTERRUPTED:
-        Console(stderr=True).print("interrupted; the same command goes on where it stopped")
+        Console(stderr=True).print("interrupted; what was finished is kept, run the same command again")
     sys.exit(status if isinstance(status, int) else 0)
 
 
 def _fail(message: str) -> NoReturn:
     stderr = Console(stderr=True, highlight=False, soft_wrap=True, emoji=False)
-    stderr.print(f"[bold red]error:[/] {_plain(message)}")
+    stderr.print(f"[bold red]error:[/] {_plain(message.replace('Value error, ', ''))}")
     sys.exit(2)
 
 

@@ -169,6 +169,9 @@ def _told(found: DatasetEstimate, *, chosen_by_us: bool, own: int | None) -> lis
     ]
     if own is not None:
         lines.append(f"own directions written: {own}; the other {count - own} images take the direction of all")
-    if found.confidence < 0.2:
-        lines.append("this is little to rely on: look at the figure before you convert")
+    agreeing = len(found.agreeing)
+    if count > 1:
+        lines.append(f"{agreeing} of {count} images have a direction of their own within 3 degrees of it")
+    if found.confidence < 0.2 or (count > 1 and 2 * agreeing < count):
+        lines.append("this is little to rely on: the images disagree or show little; look at the figure first")
     return lines

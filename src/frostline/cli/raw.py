@@ -85,7 +85,11 @@ def convert(
     if percentile is None and preset is not None:
         percentile = 99.5
     options = RawOptions(
-        geometry, _white_balance(white_balance), percentile or None, black_level, parse_size(resize) if resize else None
+        geometry,
+        _white_balance(white_balance),
+        percentile or None,
+        black_level,
+        parse_size(resize, "--resize") if resize else None,
     )
     with progress_bar("files") as progress:
         summary = convert_raw(src, dst, options, compression.value, workers=workers, progress=progress)

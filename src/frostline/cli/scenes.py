@@ -49,7 +49,7 @@ def scenes(
     console.print(f"wrote {summary.linear}, {summary.srgb}, {summary.isd}", markup=False)
 
 
-def parse_size(text: str) -> tuple[int, int]:
+def parse_size(text: str, option: str = "--size") -> tuple[int, int]:
     """Read `WIDTHxHEIGHT`.
 
     Raises:
@@ -59,5 +59,5 @@ def parse_size(text: str) -> tuple[int, int]:
 
     width, _, height = text.lower().partition("x")
     if not (width.strip().isdecimal() and height.strip().isdecimal()):
-        raise InputError(f"--size {text}: expected width and height in pixels, such as 480x320")
+        raise InputError(f"{option} {text}: expected width and height in pixels, such as 480x320")
     return int(width), int(height)

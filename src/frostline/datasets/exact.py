@@ -26,7 +26,10 @@ from frostline.errors import InputError
 from frostline.files import written_beside
 
 CACHE_SUFFIX = ".exact.npy"
-"""Of an image's disk cache: plain Ultralytics takes `<stem>.npy` for the image itself and rewrites a 16-bit one."""
+"""Behind the name of an image, for its disk cache.
+
+Plain Ultralytics takes `<stem>.npy` for the image itself, and rewrites a 16-bit one.
+"""
 
 Loaded = tuple[NDArray[Any], tuple[int, int], tuple[int, int]]
 
@@ -53,10 +56,11 @@ def read_exact(path: Path, pixels: PixelFormat) -> NDArray[Any]:
     if pixels.deep:
         least, most = float(image.min()), float(image.max())
         if not (least >= pixels.low and most <= pixels.high):  # also true for NaN
-            held = "values that are not numbers" if math.isnan(least) else f"values from {least:g} to {most:g}"
+            if not (math.isfinite(least) and math.isfinite(most)):
+                raise InputError(f"{path}: holds NaN or infinite values; mend the image or take it out")
             raise InputError(
-                f"{path}: holds {held}, outside the range {pixels.low:g} to {pixels.high:g}; declare the right one in "
-                "data.yaml, such as 'pixels: {range: [0, 65535]}'"
+                f"{path}: holds values from {least:g} to {most:g}, outside the range {pixels.low:g} to "
+                f"{pixels.high:g}; declare the right one as 'pixels: {{range: [LOW, HIGH]}}' in data.yaml"
             )
     bgr = image[..., ::-1] if image.shape[2] == 3 else np.repeat(image, 3, axis=2)
     return np.ascontiguousarray(bgr)
@@ -122,7 +126,7 @@ class ExactDataset(YOLODataset):
 
     def _stored(self, i: int) -> NDArray[Any]:
         file, cached = Path(self.im_files[i]), self._cached(i)
-        if self.cache == "disk" and cached.exists() and cached.stat().st_mtime >= file.stat().st_mtime:
+        if self.cache == "disk" and _of_now(cached, file):
             try:
                 image: NDArray[Any] = np.load(cached)
                 if str(image.dtype) == self.pixels.kind and image.ndim == 3:
@@ -132,16 +136,18 @@ class ExactDataset(YOLODataset):
         return read_exact(file, self.pixels)
 
     def _cached(self, i: int) -> Path:
-        return Path(self.im_files[i]).with_suffix(CACHE_SUFFIX)
+        return Path(self.im_files[i] + CACHE_SUFFIX)  # with its suffix: a.png may stand beside a.tif
 
     def cache_images_to_disk(self, i: int) -> None:
         """Keep the decoded image beside its file, in its own type."""
         file, cached = Path(self.im_files[i]), self._cached(i)
         self.npy_files[i] = cached  # whose size Ultralytics adds up
-        if not cached.exists() or cached.stat().st_mtime < file.stat().st_mtime:
+        if not _of_now(cached, file):
             try:
                 with written_beside(cached) as beside, beside.open("wb") as stream:
+                    state = file.stat()
                     np.save(stream, read_exact(file, self.pixels), allow_pickle=False)
+                os.utime(cached, ns=(state.st_atime_ns, state.st_mtime_ns))
             except OSError as error:
                 LOGGER.warning(f"{self.prefix}{cached} cannot be written ({error.strerror}): reading the image instead")
 
@@ -164,6 +170,17 @@ class ExactDataset(YOLODataset):
         """Build Ultralytics' transforms, for this dataset's pixels."""
         transforms = super().build_transforms(hyp)
         return for_format(transforms, self.pixels) if self.pixels.deep else transforms
+
+
+def _of_now(cached: Path, image: Path) -> bool:
+    """Say whether a cache file is of the image as it is now: it has the image's own time, to the nanosecond.
+
+    A copy that keeps times may put an older file in an image's place, so a later time proves nothing.
+    """
+    try:
+        return cached.stat().st_mtime_ns == image.stat().st_mtime_ns
+    except FileNotFoundError:
+        return False
 
 
 def _verify(job: tuple[str, str, int, PixelFormat]) -> tuple[Any, ...]:

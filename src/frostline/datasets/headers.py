@@ -11,6 +11,11 @@ from frostline.errors import InputError
 
 _PNG, _JPEG = b"\x89PNG\r\n\x1a\n", b"\xff\xd8"
 _PNG_END, _JPEG_END = b"IEND\xaeB`\x82", b"\xff\xd9"
+_JP2 = b"\x00\x00\x00\x0cjP  "
+_TIFFS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+_TIFF_SUFFIXES = (".tif", ".tiff")
+_HEAD = 512
+"""Bytes at the start; the header box of a JPEG 2000 file stands in them."""
 _TAIL = 4096
 """Bytes at the end in which the end mark must stand; some writers put padding behind it."""
 
@@ -48,22 +53,42 @@ def stored_as(path: Path) -> StoredAs:
     """
     try:
         with path.open("rb") as stream:
-            header = stream.read(25)
+            header = stream.read(_HEAD)
             stream.seek(max(os.fstat(stream.fileno()).st_size - _TAIL, 0))
             tail = stream.read()
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror}); {_REPAIR}") from error
     if not header:
         raise InputError(f"{path}: the image is empty; {_REPAIR}")
-    if path.suffix.lower() in {".tif", ".tiff"}:
-        return _tiff(path)
+    if path.suffix.lower() in _TIFF_SUFFIXES or header.startswith(_TIFFS):
+        return _named_so(path, _tiff(path), _TIFF_SUFFIXES, "TIFF")
+    if header.startswith(_JP2):
+        if _jp2_bits(header) > 8:
+            raise InputError(f"{path}: a JPEG 2000 file of more than 8 bits is not read here; save it as TIFF or PNG")
+        return StoredAs("uint8")
     if header.startswith(_PNG):
         if _PNG_END not in tail or len(header) < 25:
             raise InputError(f"{path}: the image is cut off; {_REPAIR}")
-        return StoredAs("uint16", by_opencv=False) if header[24] == 16 else StoredAs("uint8")
+        stored = StoredAs("uint16", by_opencv=False) if header[24] == 16 else StoredAs("uint8")
+        return _named_so(path, stored, (".png",), "PNG")
     if header.startswith(_JPEG) and _JPEG_END not in tail:
         raise InputError(f"{path}: the image is cut off; {_REPAIR}")
     return StoredAs("uint8")
+
+
+def _named_so(path: Path, stored: StoredAs, suffixes: Sequence[str], what: str) -> StoredAs:
+    """Refuse a file whose name hides what it is, where a reader that goes by the name would lose bits."""
+    if not stored.by_opencv and path.suffix.lower() not in suffixes:
+        raise InputError(
+            f"{path}: is a {what} of {stored.kind} values under another suffix; rename it to {suffixes[0]}"
+        )
+    return stored
+
+
+def _jp2_bits(start: bytes) -> int:
+    """Read the bits of a component from the image header box (ISO/IEC 15444-1, I.5.3.1); 8 where it is not found."""
+    at = start.find(b"ihdr")
+    return (start[at + 14] & 0x7F) + 1 if 0 <= at < len(start) - 14 else 8
 
 
 def _tiff(path: Path) -> StoredAs:

@@ -22,6 +22,8 @@ ANCHOR = 10.4
 LOG_SPAN = 3.0
 """`encode_log` covers `anchor - LOG_SPAN` to `anchor + LOG_SPAN` in natural-log units: factors of 20 either way."""
 
+_LOG_FULL_SCALE = float(np.log(FULL_SCALE))
+
 Encoding = Literal["linear", "log"]
 
 
@@ -189,8 +191,11 @@ def _direction(isd: ArrayLike, image: NDArray[Any], anchor: float) -> NDArray[np
     direction = unit_isd(isd)
     if direction.ndim > 1 and direction.shape != image.shape:
         raise InputError(f"the ISD map is {_size(direction)} but the image is {_size(image)}; they must agree")
-    if not np.isfinite(anchor):
-        raise InputError(f"the anchor must be a finite number, not {anchor}")
+    if not 0 < anchor < _LOG_FULL_SCALE:  # also false for NaN
+        raise InputError(
+            f"the anchor must be a natural logarithm of linear 16-bit light, above 0 and below {_LOG_FULL_SCALE:.2f}, "
+            f"not {anchor:g}"
+        )
     return direction
 
 

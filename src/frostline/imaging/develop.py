@@ -55,7 +55,7 @@ class RawOptions:
         if self.percentile is not None and not 50 <= self.percentile <= 100:
             raise InputError(f"a percentile of {self.percentile}; expected 50 to 100")
         if self.resize is not None and min(self.resize) < 1:
-            raise InputError(f"a size of {self.resize[0]} x {self.resize[1]}; expected at least one pixel")
+            raise InputError(f"--resize {self.resize[0]}x{self.resize[1]}: expected at least one pixel either way")
         if self.black_level < 0 or (self.geometry and self.black_level >= 2**self.geometry.bits - 1):
             raise InputError(f"a black level of {self.black_level}; expected 0 to below full scale")
 

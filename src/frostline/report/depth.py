@@ -13,7 +13,8 @@ from frostline.analysis import RunFolder, headline
 from frostline.report.palette import ArmStyle
 
 _MOST_TICKS = 16
-_LEAST_SPAN = 0.05  # of the vertical axis: differences far below a point of mAP are not blown up to fill the panel
+LEAST_SPAN = 0.05
+"""Of a vertical axis: differences far below a point of mAP are not blown up to fill the panel."""
 
 
 def draw_depth(axes: Axes, runs: Sequence[RunFolder], metric: str, styles: Mapping[str, ArmStyle]) -> None:
@@ -113,7 +114,7 @@ def _label(axes: Axes, depths: Mapping[str, int | None], places: Mapping[str, fl
 
 def _widen(axes: Axes, values: Sequence[float]) -> None:
     low, high = min(values), max(values)
-    span = max(high - low, _LEAST_SPAN)
+    span = max(high - low, LEAST_SPAN)
     middle = (low + high) / 2
     bottom = max(0.0, middle - 0.6 * span)
     axes.set_ylim(bottom, bottom + 1.2 * span)

@@ -12,6 +12,7 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from frostline.analysis import RunFolder
+from frostline.report.depth import LEAST_SPAN
 from frostline.report.palette import ArmStyle
 
 _MARKERS_A_LINE = 8
@@ -75,7 +76,7 @@ def draw_learning(axes: Axes, runs: Sequence[RunFolder], metric: str, styles: Ma
         axes.set_axis_off()
         axes.text(0.5, 0.5, f"no {metric} in these folders", transform=axes.transAxes, ha="center", color="#555555")
         return
-    axes.set_ylim(bottom=0)
+    axes.set_ylim(0, max(axes.get_ylim()[1], LEAST_SPAN))
     axes.yaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
     axes.xaxis.set_major_locator(MaxNLocator(8, steps=[1, 2, 5, 10], integer=True, min_n_ticks=1))
     last = max(int(run.results.item(-1, "epoch")) for run in runs if run.results is not None)

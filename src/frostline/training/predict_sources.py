@@ -189,12 +189,12 @@ class ImageLoader:
 
     def _read_ahead(self) -> Iterator[tuple[Path, _Read | Exception]]:
         threads = usable_cpus()
-        todo = iter(self.sources)
+        rest = iter(self.sources)
         waiting: deque[tuple[Path, Future[_Read | Exception]]] = deque()
         with ThreadPoolExecutor(threads) as pool:
             try:
                 while True:
-                    for source in islice(todo, self.batch + threads - len(waiting)):
+                    for source in islice(rest, self.batch + threads - len(waiting)):
                         waiting.append((source.path, pool.submit(self._attempt, source.path)))
                     if not waiting:
                         return

@@ -226,10 +226,7 @@ def describe_pixels(pixels: PixelFormat) -> str:
         "srgb": "sRGB encoded",
         "log": "logarithms of light" + (" from {:g} to {:g}".format(*pixels.log_range) if pixels.log_range else ""),
     }[pixels.encoding]
-    return (
-        f"{pixels.kind} images, {light}: {pixels.low:g} becomes 0 and {pixels.high:g} becomes 1; "
-        "hue and saturation are left alone"
-    )
+    return f"{pixels.kind} images, {light}: {pixels.low:g} becomes 0 and {pixels.high:g} becomes 1"
 
 
 def _fresh_note(freeze: Freeze) -> str:

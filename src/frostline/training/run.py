@@ -244,7 +244,7 @@ def announce(spec: RunSpec, prepared: Prepared, device: str, observer: Observer)
         if stage.schedule:
             observer.say(stage.schedule if stages == 1 else f"stage {number}: {stage.schedule}")
     if prepared.pixels.deep:
-        observer.say(describe_pixels(prepared.pixels))
+        observer.say(f"{describe_pixels(prepared.pixels)}; hue and saturation are left alone")
     observer.say(
         "parameters are counted here as they train; Ultralytics counts them before the checkpoint is loaded, and after "
         "BatchNorm is fused into the convolutions"

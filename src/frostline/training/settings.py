@@ -65,6 +65,7 @@ _TAKEN: Mapping[str, str] = {
     "distill_model": "distillation is not an option of this version",
     "quantize": "quantised training is not an option of this version",
     "split": "a run is validated on val",
+    "classes": "make a dataset of those classes: the run would be validated on others than it was trained on",
 }
 
 
@@ -144,6 +145,11 @@ def _named_optimizer(name: Any) -> str:
 
 
 def _check_ranges(settings: Mapping[str, Any]) -> None:
+    if settings.get("augmentations"):
+        raise InputError("augmentations: Albumentations objects cannot be given here, and none is ever added")
+    cache = settings.get("cache")
+    if cache is not None and not isinstance(cache, bool) and str(cache).lower() not in ("ram", "disk", "true", "false"):
+        raise InputError(f"cache: expected ram, disk or false, got {cache!r}")
     for key in ("epochs", "imgsz", "batch"):
         value = settings[key]
         if not isinstance(value, int) or isinstance(value, bool) or value < 1:

@@ -10,9 +10,11 @@ import numpy as np
 
 from frostline.datasets.dataset import Dataset, label_path, load_dataset
 from frostline.datasets.formats.yolo import NAME_FILES
+from frostline.datasets.pixel_format import pixel_format
 from frostline.datasets.quality.duplicates import Pair, equal_pairs, near_pairs
 from frostline.datasets.quality.look import NEAR_BOX_IOU, Look, look_at
 from frostline.datasets.quality.report import Finding, Pixels, Report, box_size, error, warning
+from frostline.errors import InputError
 from frostline.imaging.parallel import each
 
 _EIGHT_BITS = 256
@@ -56,7 +58,8 @@ def _report(dataset: Dataset, looks: Sequence[Look]) -> Report:
     shapes = Counter(f"{look.size[0]}x{look.size[1]}" for look in looks if not look.error)
     pixels = _pixels([look for look in looks if not look.error])
     found = [
-        *_images(looks, shapes, pixels),
+        *_images(looks, shapes),
+        *_format(dataset, [look for look in looks if not look.error]),
         *_labels(looks, dataset),
         *_duplicates(looks),
         *_classes(boxes),
@@ -94,7 +97,43 @@ def _pixels(looks: Sequence[Look]) -> list[Pixels]:
     return found
 
 
-def _images(looks: Sequence[Look], shapes: Counter[str], pixels: Sequence[Pixels]) -> list[Finding]:
+def _format(dataset: Dataset, looks: Sequence[Look]) -> list[Finding]:
+    """Say what training would refuse of the pixels: types, channels, and values outside the range."""
+    if not looks:
+        return []
+    kinds = Counter(look.dtype for look in looks)
+    usual = kinds.most_common(1)[0][0]
+    odd = [f"{look.image} ({look.dtype})" for look in looks if look.dtype != usual]
+    mixed = error("bit-depths", f"{{n}} image(s) are not {usual} as most are; a dataset must be of one type", odd)
+    try:
+        pixels = pixel_format(dataset)
+    except InputError as problem:
+        readable = any(look.image == dataset.train[0] for look in looks)  # or it is told as unreadable
+        return [*mixed, *error("pixels", "the pixels cannot be trained on", [str(problem)] if readable else [])]
+    if not pixels.deep:
+        return mixed
+    same = [look for look in looks if look.dtype == pixels.kind]
+    outside = [
+        f"{look.image} ({look.least:g} to {look.most:g})"
+        for look in same
+        if not look.not_finite and (look.least < pixels.low or look.most > pixels.high)
+    ]
+    odd_channels = [f"{look.image} ({look.channels})" for look in same if look.channels not in (1, 3)]
+    most = max((look.most for look in same), default=0.0)
+    bits = int(most).bit_length()
+    narrow = pixels.kind == "uint16" and dataset.pixels is None and 10 < bits < 16  # fewer: see "dim"
+    hint = (
+        f"no value is above {2**bits - 1}; if they are of {bits} bits, declare 'pixels: {{range: [0, {2**bits - 1}]}}'"
+    )
+    return [
+        *mixed,
+        *error("range", f"{{n}} image(s) have values outside {pixels.low:g} to {pixels.high:g}", outside),
+        *error("channels", "{n} image(s) have neither one channel nor three", odd_channels),
+        *warning("unused-bits", hint, [dataset.yaml] if narrow else []),
+    ]
+
+
+def _images(looks: Sequence[Look], shapes: Counter[str]) -> list[Finding]:
     good = [look for look in looks if not look.error]
     deep = [look for look in good if look.dtype not in {"uint8", "int8"}]
     holes = [look.image for look in good if look.not_finite]
@@ -107,8 +146,6 @@ def _images(looks: Sequence[Look], shapes: Counter[str], pixels: Sequence[Pixels
     ]
     usual = shapes.most_common(1)[0][0] if shapes else ""
     other = [look.image for look in good if f"{look.size[0]}x{look.size[1]}" != usual]
-    types = ", ".join(f"{one.images} {one.dtype}" for one in pixels)
-    kinds = [one.dtype for one in pixels] if len(pixels) > 1 else []
     channels = Counter(look.channels for look in good)
     usual_channels = channels.most_common(1)[0][0] if channels else 3
     odd = [look.image for look in good if look.channels != usual_channels]
@@ -120,7 +157,6 @@ def _images(looks: Sequence[Look], shapes: Counter[str], pixels: Sequence[Pixels
         *warning("few-levels", "{n} image(s) of more than 8 bits hold 256 values or fewer", narrow),
         *warning("dim", "{n} image(s) use less than a 64th of their range; 8 bits of it are black", dim),
         *warning("sizes", f"{{n}} image(s) are not {usual} as most are ({len(shapes)} sizes)", other),
-        *warning("bit-depths", f"images of several types: {types}", kinds),
         *warning("channels", f"{{n}} image(s) do not have {usual_channels} channel(s) as most do", odd),
     ]
 

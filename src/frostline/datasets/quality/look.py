@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from frostline.datasets.dataset import label_path
+from frostline.datasets.headers import stored_as
 from frostline.datasets.pixels import full_scale, read_picture
 from frostline.datasets.rows import Row, read_rows
 from frostline.errors import InputError
@@ -40,6 +41,8 @@ class Look:
         low: 0.1st percentile of the stored values.
         high: 99.9th percentile.
         share: `high` as a share of what the type can store.
+        least: lowest stored value.
+        most: highest stored value.
         not_finite: the image holds NaN or infinities.
         label_exists: there is a label file.
         boxes: class id, width and height in pixels of every good box.
@@ -62,6 +65,8 @@ class Look:
     low: float = 0.0
     high: float = 0.0
     share: float = 0.0
+    least: float = 0.0
+    most: float = 0.0
     not_finite: bool = False
     label_exists: bool = False
     boxes: list[tuple[int, float, float]] = field(default_factory=list)
@@ -81,6 +86,7 @@ def look_at(job: tuple[Path, str, int]) -> Look:
     seen = Look(image, split)
     try:
         _pixels(seen, read_picture(image))
+        stored_as(image)  # what training would refuse although it can be read
     except InputError as error:
         seen.error = str(error).removeprefix(f"{image}: ")
     label = label_path(image)
@@ -103,13 +109,14 @@ def _pixels(seen: Look, pixels: NDArray[Any]) -> None:
     if pixels.dtype.kind == "f" and not np.isfinite(pixels).all():
         seen.not_finite = True
         pixels = np.nan_to_num(pixels, posinf=0.0, neginf=0.0)
+    seen.least, seen.most = float(pixels.min()), float(pixels.max())
     # Whole rows far apart, so that the sample is quick to take and touches every part of the image.
     step = max(1, pixels.size // _SAMPLE)
     sample = pixels[::step] if step < height else pixels[:: max(1, height // 2), ::step]
     seen.low, seen.high = (float(value) for value in np.percentile(sample, (0.1, 99.9)))
     seen.share = seen.high / full_scale(pixels)
     seen.levels = _levels(sample)
-    if pixels.min() == pixels.max():
+    if seen.least == seen.most:
         return
     colour = pixels[..., :3].astype(np.float32) if pixels.dtype not in (np.uint8, np.uint16) else pixels[..., :3]
     small = cv2.resize(np.ascontiguousarray(colour), (4 * _HASH, 4 * _HASH), interpolation=cv2.INTER_AREA)

@@ -48,10 +48,14 @@ class DatasetEstimate:
         return {name: estimate for name, estimate in self.images.items() if estimate.confidence >= TRUSTED}
 
     @property
+    def agreeing(self) -> dict[str, Estimate]:
+        """The images whose own direction lies within `AGREE_DEGREES` of it."""
+        return {n: e for n, e in self.images.items() if float(angles(e.mean, self.isd)) < AGREE_DEGREES}
+
+    @property
     def example(self) -> str:
         """The image that speaks for the direction most clearly: of those that agree, the one of highest confidence."""
-        agreeing = [n for n, e in self.images.items() if angles(e.isd, self.isd) < AGREE_DEGREES] or [*self.images]
-        return max(agreeing, key=lambda name: self.images[name].confidence)
+        return max(self.agreeing or self.images, key=lambda name: self.images[name].confidence)
 
 
 def estimate_folder(
