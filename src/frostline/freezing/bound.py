@@ -141,9 +141,8 @@ class BoundStage:
         frozen = self.frozen(epoch, signals)
         if frozen == self._held:
             return self.base
-        untouched = set(frozen)
-        for before in range(epoch):
-            untouched &= self.frozen(before, signals)
+        # What was frozen at the start and still is has never trained: no schedule freezes such a layer again.
+        untouched = frozen & self.frozen(0)
         fresh = [name for name in self.fresh if int(name.split(".", 1)[0]) in untouched]
         parts = tuple(module for module in self._parts if int(module.split(".", 1)[0]) not in frozen)
         return freeze_selection(self.model, Selection(tuple(sorted(frozen)), parts), fresh, self.freeze_fresh)

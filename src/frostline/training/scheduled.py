@@ -105,6 +105,10 @@ class ScheduledTrainer(StageTrainer):
         self._fill(self.optimizer)
         super()._load_checkpoint_state(ckpt)
         self.freeze = saved
+        if self.watch is not None:  # a recovery from NaN in mid-run, not a resume
+            self.progress.forget_after(int(ckpt["epoch"]) + 1)
+            self.watch = FreezeWatch(unwrap_model(self.model), saved)
+            self.watch.restore(self.progress.got_gradient, self.progress.fingerprints)
 
     @property
     def signals(self) -> list[EpochSignals]:
@@ -136,19 +140,12 @@ class ScheduledTrainer(StageTrainer):
             for decision in self.bound.decisions(epoch + 1, self.signals):
                 if decision.epoch == epoch:
                     self.job.say(f"epoch {epoch + 1}: {self.progress.decide(decision)}")
-        elif epoch > 0 and epoch == self._resumed_epoch():
-            self._thawing = frozenset(
-                set(now.trainable_layers) - set(self.bound.freeze(epoch - 1, self.signals).trainable_layers)
-            )
         self._factors = self.bound.factors(epoch, self.signals)
         for number, group in enumerate(self.optimizer.param_groups):
             group["initial_lr"] = self.base_lr[number] * self._factors[group["layer"]]
             self.scheduler.base_lrs[number] = group["initial_lr"]
             group["lr"] = group["initial_lr"] * self.lf(epoch)
         self._start = {name: p.detach().clone() for name, p in find_layers(model).named_parameters() if p.requires_grad}
-
-    def _resumed_epoch(self) -> int | None:
-        return self.start_epoch if self.resume else None
 
     def _forget(self, changed: set[str]) -> None:
         """Drop the optimizer's state and the gradient of every tensor that freezes or thaws."""
@@ -255,4 +252,5 @@ class ScheduledTrainer(StageTrainer):
         self.audit_result = merge_audits(self.progress.intervals)
         held = interval_of(self.progress.intervals, int(epoch or self.epoch + 1))
         self.audit_result.checks.append(check_saved(held.fingerprints, saved_tensors(weights)))
+        self.progress.save(self.save_dir)
         strip_checkpoints(self.wdir)
