@@ -134,3 +134,21 @@ def test_a_folder_with_something_else_is_refused(tmp_path: Path) -> None:
         Study(ablation("m.pt", "d.yaml", (3,), {}), tmp_path).check_folder()
     with pytest.raises(InputError, match=r"no study.yaml"):
         Study.from_yaml(tmp_path)
+
+
+def test_an_arm_may_start_from_its_own_weights_or_from_none(tmp_path: Path) -> None:
+    arms = {
+        "baseline": {},
+        "from_scratch": {"model": "y.yaml"},
+        "other": {"weights": "w2.pt"},
+        "gradual": {"freeze": "backbone", "unfreeze": {"every": 1, "from": "input"}},
+    }
+    study = Study(StudyFile.parse({**BASE, "model": "y.yaml", "weights": "w.pt", "arms": arms}), tmp_path)
+    start = {run.spec.arm: (run.spec.model, run.spec.weights) for run in study.runs()}
+    assert start == {
+        "baseline": ("y.yaml", "w.pt"), "from_scratch": ("y.yaml", None), "other": ("y.yaml", "w2.pt"),
+        "gradual": ("y.yaml", "w.pt"),
+    }  # fmt: skip
+    assert StudyFile.parse(yaml.safe_load(study.file.to_yaml())) == study.file
+    with pytest.raises(InputError, match="arm a: model: expected a path"):
+        StudyFile.parse({**BASE, "arms": {"a": {"model": 3}}})

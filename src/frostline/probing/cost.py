@@ -153,7 +153,7 @@ def estimate_run(
         data: its dataset.
         prepared: from `training.prepare`.
         device: `cpu`, `mps` or a GPU's number.
-        measured: batches timed before, by what was frozen; filled in, so that arms share them.
+        measured: batches timed before, by model, dataset and what was frozen; filled in, so that arms share them.
     """
     measured = {} if measured is None else measured
     batch_size = int(spec.settings["batch"])
@@ -161,9 +161,10 @@ def estimate_run(
     val_batches = math.ceil(len(data.dataset.val) / batch_size)
     hours, costs = [], []
     for stage, freeze in zip(spec.plan.stages, prepared.freezes, strict=True):
-        if freeze.frozen not in measured:
-            measured[freeze.frozen] = time_batch(spec, data, freeze, device)
-        cost = measured[freeze.frozen]
+        key = (spec.model, spec.data, *freeze.frozen)
+        if key not in measured:
+            measured[key] = time_batch(spec, data, freeze, device)
+        cost = measured[key]
         costs.append(cost)
         load = 0.0 if device.isdigit() else cost.load_seconds
         epoch = train_batches * (load + cost.train_seconds) + val_batches * (load + cost.forward_seconds)

@@ -16,7 +16,7 @@ from frostline.training import resolve_settings
 from frostline.training.spec import absolute, is_folder_name
 
 HYPOTHESIS_METRICS = (*METRICS, "AP_small", "AP_medium", "AP_large")
-_OWN_KEYS = ("data",)
+_OWN_KEYS = ("data", "model", "weights")
 
 
 class _Model(BaseModel):
@@ -29,17 +29,23 @@ class Arm(_Model):
     Attributes:
         plan: what is frozen when.
         data: data.yaml of this arm, with the same image names and split as the study's; None takes the study's.
+        model: checkpoint or model YAML of this arm, such as the YAML alone to train from scratch; None takes the
+            study's, weights and all.
+        weights: checkpoint that its model YAML starts from.
     """
 
     plan: FreezePlan = FreezePlan()
     data: str | None = None
+    model: str | None = None
+    weights: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return the arm as it stands in a study file."""
         plan = self.plan.to_dict()
         if not plan["freeze_fresh"]:
             del plan["freeze_fresh"]
-        return {**plan, **({"data": self.data} if self.data is not None else {})}
+        own = {key: getattr(self, key) for key in _OWN_KEYS if getattr(self, key) is not None}
+        return {**plan, **own}
 
 
 class Hypothesis(_Model):
@@ -235,9 +241,9 @@ def _arms(arms: Any, epochs: int, where: str, base: Path | None) -> dict[str, Ar
             raise InputError(f"{where}: arm {name}: expected a plan such as {{freeze: 0-2}}")
         own = {key: value[key] for key in _OWN_KEYS if value.get(key) is not None}
         plan = FreezePlan.parse({k: v for k, v in value.items() if k not in _OWN_KEYS}, f"{where}: arm {name}")
-        if "data" in own:
-            if not isinstance(own["data"], str):
-                raise InputError(f"{where}: arm {name}: data: expected a path, got {shown(own['data'])}")
-            own["data"] = absolute(own["data"], base)
+        for key, path in own.items():
+            if not isinstance(path, str):
+                raise InputError(f"{where}: arm {name}: {key}: expected a path, got {shown(path)}")
+            own[key] = absolute(path, base)
         found[str(name)] = Arm(plan=plan.with_epochs(epochs), **own)
     return found

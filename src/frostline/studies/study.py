@@ -127,8 +127,8 @@ class Study:
         arm = self.file.arms[name]
         spec = RunSpec(
             arm=name,
-            model=self.file.model,
-            weights=self.file.weights,
+            model=arm.model or self.file.model,
+            weights=arm.weights or (None if arm.model else self.file.weights),
             data=arm.data or self.file.data,
             plan=arm.plan,
             settings=self.file.train,
