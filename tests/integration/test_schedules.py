@@ -41,13 +41,16 @@ def progress(folder: Path) -> dict[str, Any]:
     return dict(json.loads((folder / "progress.json").read_text()))
 
 
-@pytest.mark.parametrize("optimizer", ["SGD", "AdamW", "MuSGD"])
-@pytest.mark.parametrize("name", PLANS)
+@pytest.mark.parametrize(
+    ("name", "optimizer"),
+    [
+        *((name, "SGD") for name in PLANS),
+        *((name, other) for name in ("gradual", "decay") for other in ("AdamW", "MuSGD")),
+    ],
+)
 def test_every_schedule_runs_and_passes_its_audit(
     name: str, optimizer: str, tiny_checkpoint: Path, tiny_data: Path, tmp_path: Path
 ) -> None:
-    if optimizer != "SGD" and name not in ("gradual", "decay"):
-        pytest.skip("one schedule that changes what trains and one that does not are enough for the other optimizers")
     run = fl.train(
         tiny_checkpoint, tiny_data, PLANS[name], project=tmp_path, name=name, device="cpu", optimizer=optimizer, **SIX
     )
@@ -130,3 +133,24 @@ def test_a_layer_that_thaws_starts_slowly_with_clean_state(
     steps = [(lr[0], state) for epoch, lr, state in seen if epoch == thaw]
     assert len(steps) == 2 and steps[0][1] == 0 and steps[1][1] > 0
     assert steps[0][0] == pytest.approx(steps[1][0] / 2)
+
+
+def test_a_layer_that_freezes_leaves_the_optimizer_with_all_that_it_had(
+    tiny_checkpoint: Path, tiny_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from frostline.training.scheduled import ScheduledTrainer
+    from frostline.training.trainer import StageTrainer
+
+    counts: dict[int, int] = {}
+    step = StageTrainer.optimizer_step
+
+    def spy(self: ScheduledTrainer) -> None:
+        held = [p for p in self.model.parameters() if not p.requires_grad]
+        inside = {id(p) for group in self.optimizer.param_groups for p in group["params"]}
+        assert all(p.grad is None and p not in self.optimizer.state and id(p) not in inside for p in held)
+        counts[self.epoch] = len(held)
+        step(self)
+
+    monkeypatch.setattr(StageTrainer, "optimizer_step", spy)
+    run = fl.train(tiny_checkpoint, tiny_data, PLANS["freezeout"], project=tmp_path, name="f", device="cpu", **SIX)
+    assert run.audit_passed and counts[5] > counts[4] > counts[3] > counts[2]

@@ -29,6 +29,7 @@ from frostline.training.saving import strip_checkpoints, trim_rows
 from frostline.training.trainer import StageTrainer
 
 RATES = "rates.csv"
+_BUFFERS = ("running_mean", "running_var", "num_batches_tracked")
 
 
 class ScheduledTrainer(StageTrainer):
@@ -51,7 +52,7 @@ class ScheduledTrainer(StageTrainer):
         self.bound = BoundStage(self.model, self.job.stage, fresh, self.job.freeze_fresh)
         self._thawing: frozenset[int] = frozenset()
         self._steps = 0
-        return self.bound.base if known is None else self.bound.freeze(self._saved_epoch(), known.signals)
+        return self.bound.freeze(0) if known is None else self.bound.freeze(self._saved_epoch(), known.signals)
 
     def _setup_train(self) -> None:
         super()._setup_train()
@@ -158,12 +159,11 @@ class ScheduledTrainer(StageTrainer):
         """Copy the live values of everything frozen into the EMA, which the checkpoint is made of."""
         assert self.freeze is not None
         live, average = (dict(find_layers(m).state_dict()) for m in (unwrap_model(self.model), self.ema.ema))
-        names = [*self.freeze.frozen]
-        for batchnorm in self.freeze.batchnorms:
-            names += [name for name in live if name.startswith(f"{batchnorm}.") and "running" in name]
+        buffers = (f"{name}.{part}" for name in self.freeze.batchnorms for part in _BUFFERS)
         with torch.no_grad():
-            for name in names:
-                average[name].copy_(live[name])
+            for name in (*self.freeze.frozen, *buffers):
+                if name in live:
+                    average[name].copy_(live[name])
 
     def optimizer_step(self) -> None:
         """Step with the rates that warm-up and thawing call for, leaving the groups' own as they are."""
