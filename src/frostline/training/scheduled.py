@@ -1,7 +1,7 @@
 """A stage in which what trains changes, or layers learn at rates of their own, on one trainer.
 
-Ultralytics' scheduler and `results.csv` want a fixed number of parameter groups: one added later breaks LambdaLR. So every
-layer has its groups from the start, and freezing empties them.
+Ultralytics' scheduler and `results.csv` want a fixed number of parameter groups: one added later breaks LambdaLR. So
+every layer has its groups from the start, and freezing empties them.
 """
 
 from __future__ import annotations
