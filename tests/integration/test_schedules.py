@@ -154,3 +154,24 @@ def test_a_layer_that_freezes_leaves_the_optimizer_with_all_that_it_had(
     monkeypatch.setattr(StageTrainer, "optimizer_step", spy)
     run = fl.train(tiny_checkpoint, tiny_data, PLANS["freezeout"], project=tmp_path, name="f", device="cpu", **SIX)
     assert run.audit_passed and counts[5] > counts[4] > counts[3] > counts[2]
+
+
+def test_fresh_tensors_of_frozen_layers_learn_at_a_rate_above_zero(
+    tiny_checkpoint: Path, tiny_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They stay trainable because random weights must not be frozen; a rate of 0 would freeze them all the same."""
+    from frostline.training.scheduled import ScheduledTrainer
+    from frostline.training.trainer import StageTrainer
+
+    seen: list[float] = []
+    step = StageTrainer.optimizer_step
+
+    def spy(self: ScheduledTrainer) -> None:
+        seen.extend(group["lr"] for group in self.optimizer.param_groups if group["layer"] == 23 and group["params"])
+        step(self)
+
+    monkeypatch.setattr(StageTrainer, "optimizer_step", spy)
+    plan = fl.FreezePlan.parse({"freeze": "head", "rates": {"decay": 0.9}})
+    run = fl.train(tiny_checkpoint, tiny_data, plan, project=tmp_path, name="h", device="cpu", **SETTINGS)
+    assert len(run.record["kept_fresh"]) == 6 and run.audit_passed
+    assert seen and min(seen) > 0

@@ -24,24 +24,29 @@ def refused(message: str, model: Path | str, data: Path, plan: fl.FreezePlan | N
     assert not project.exists(), "nothing is written for a run that cannot start"
 
 
+class Listener:
+    """An observer that keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def say(self, text: str) -> None:
+        self.lines.append(text)
+
+    def epoch(self, *_: object) -> None: ...
+
+
 def test_the_head_frozen_keeps_its_fresh_classes_trainable(
     tiny_checkpoint: Path, tiny_data: Path, tmp_path: Path
 ) -> None:
-    lines: list[str] = []
-
-    class Listener:
-        def say(self, text: str) -> None:
-            lines.append(text)
-
-        def epoch(self, *_: object) -> None: ...
-
+    listener = Listener()
     run = fl.train(
-        tiny_checkpoint, tiny_data, fl.FreezePlan.train_first(6), project=tmp_path, device="cpu", observer=Listener(),
+        tiny_checkpoint, tiny_data, fl.FreezePlan.train_first(6), project=tmp_path, device="cpu", observer=listener,
         **SETTINGS,
     )  # fmt: skip
     assert run.folder.name == "first_6_only" and run.audit_passed
     assert len(run.record["kept_fresh"]) == 6 and all(name.startswith("23.cv3.") for name in run.record["kept_fresh"])
-    assert any("6 tensors in frozen layers did not come from the checkpoint" in line for line in lines)
+    assert any("6 tensors in frozen layers did not come from the checkpoint" in line for line in listener.lines)
     before, after = saved_tensors(tiny_checkpoint), saved_tensors(run.weights)
     assert torch.equal(before["23.cv2.0.0.conv.weight"].half(), after["23.cv2.0.0.conv.weight"])
     assert torch.equal(before["23.cv2.0.0.bn.running_mean"].half(), after["23.cv2.0.0.bn.running_mean"])
@@ -146,19 +151,12 @@ def test_data_that_training_would_silently_drop_is_refused(tiny_checkpoint: Path
 def test_an_image_size_off_the_stride_is_rounded_up_once_and_recorded(
     tiny_checkpoint: Path, tiny_data: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    lines: list[str] = []
-
-    class Listener:
-        def say(self, text: str) -> None:
-            lines.append(text)
-
-        def epoch(self, *_: object) -> None: ...
-
+    listener = Listener()
     run = fl.train(
-        tiny_checkpoint, tiny_data, project=tmp_path, device="cpu", observer=Listener(),
+        tiny_checkpoint, tiny_data, project=tmp_path, device="cpu", observer=listener,
         **{**SETTINGS, "imgsz": 50, "epochs": 1},
     )  # fmt: skip
-    told = [line for line in lines if "imgsz" in line]
+    told = [line for line in listener.lines if "imgsz" in line]
     assert told == ["warning: imgsz=50 is no multiple of the model's stride 32: 64 is used"]
     assert run.record["imgsz"] == 64 and run.record["settings"]["imgsz"] == 50
     assert yaml.safe_load((run.folder / "args.yaml").read_text())["imgsz"] == 64

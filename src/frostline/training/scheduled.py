@@ -127,7 +127,7 @@ class ScheduledTrainer(StageTrainer):
         assert self.watch is not None and self.freeze is not None
         model = unwrap_model(self.model)
         now = self.bound.freeze(epoch, self.signals)
-        before, self._thawing, self._steps = set(self.freeze.trainable_layers), frozenset(), 0
+        held, self._thawing, self._steps = set(self.freeze.selected_layers), frozenset(), 0
         if now != self.freeze:
             self._close_interval(epoch)
             apply_freeze(model, now)
@@ -137,11 +137,13 @@ class ScheduledTrainer(StageTrainer):
             self._follow_ema()
             self.watch = FreezeWatch(model, now)
             self.progress.begin(now, self.watch.fingerprints, epoch)
-            self._thawing = frozenset(set(now.trainable_layers) - before)
+            self._thawing = frozenset(held - set(now.selected_layers))
             for decision in self.bound.decisions(epoch + 1, self.signals):
                 if decision.epoch == epoch:
                     self.job.say(f"epoch {epoch + 1}: {self.progress.decide(decision)}")
-        self._factors = self.bound.factors(epoch, self.signals)
+        factors = self.bound.factors(epoch, self.signals)
+        # Fresh tensors of a frozen layer stay trainable, so they need a rate: that of the layer with the highest.
+        self._factors = tuple(factor or max(factors) for factor in factors)
         for number, group in enumerate(self.optimizer.param_groups):
             group["initial_lr"] = self.base_lr[number] * self._factors[group["layer"]]
             self.scheduler.base_lrs[number] = group["initial_lr"]
