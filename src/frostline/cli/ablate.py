@@ -33,6 +33,7 @@ def ablate(
         bool, typer.Option("--dry-run", help="Show the runs and what they will cost; train nothing.")
     ] = False,
     trust_checkpoint: o.Trust = False,
+    exact_resume: o.ExactResume = False,
     quiet: o.Quiet = False,
     shutdown: o.Shutdown = None,
     yes: o.Yes = False,
@@ -54,5 +55,6 @@ def ablate(
     file = ablation(
         model, data, parse_depths(freeze_list), values, name=project.name or "freeze-depth", weights=weights,
         baseline=baseline, two_stage=two_stage, seeds=parse_seeds(seeds), freeze_fresh=freeze_fresh,
+        exact_resume=exact_resume,
     )  # fmt: skip
     run_study(Study(file, project, trust_checkpoint), device, dry_run, quiet, shutdown, yes)

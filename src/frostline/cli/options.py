@@ -43,6 +43,13 @@ Preset = Annotated[str | None, typer.Option("--preset", help="A named set of tra
 Trust = Annotated[
     bool, typer.Option("--trust-checkpoint", help="Open checkpoints without the restricted loader: they can run code.")
 ]
+ExactResume = Annotated[
+    bool,
+    typer.Option(
+        "--exact-resume",
+        help="Keep float32 state beside the checkpoint: a killed run ends with the very weights of an unbroken one.",
+    ),
+]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="One progress bar instead of Ultralytics' output.")]
 Shutdown = Annotated[
     str | None,

@@ -33,6 +33,7 @@ def train(
     project: o.Project = Path("runs/train"),
     name: Annotated[str | None, typer.Option("--name", help="The run folder. Default: after the plan.")] = None,
     trust_checkpoint: o.Trust = False,
+    exact_resume: o.ExactResume = False,
     quiet: o.Quiet = False,
     shutdown: o.Shutdown = None,
     yes: o.Yes = False,
@@ -70,6 +71,7 @@ def train(
         device,
         preset,
         trust_checkpoint,
+        exact_resume,
         quiet,
         shutdown,
         yes,
@@ -99,6 +101,7 @@ def two_stage(
     project: o.Project = Path("runs/train"),
     name: Annotated[str | None, typer.Option("--name", help="The run folder. Default: after the plan.")] = None,
     trust_checkpoint: o.Trust = False,
+    exact_resume: o.ExactResume = False,
     quiet: o.Quiet = False,
     shutdown: o.Shutdown = None,
     yes: o.Yes = False,
@@ -144,6 +147,7 @@ def two_stage(
         device,
         preset,
         trust_checkpoint,
+        exact_resume,
         quiet,
         shutdown,
         yes,
@@ -165,7 +169,7 @@ def _plan(path: Path | None, freeze: str | None, train_only: str | None, freeze_
 
 def _run(
     model: str, data: str, plan: FreezePlan, weights: str | None, project: Path, name: str | None, seed: int,
-    device: str | None, preset: str | None, trust: bool, quiet: bool, shutdown: str | None, yes: bool,
+    device: str | None, preset: str | None, trust: bool, exact: bool, quiet: bool, shutdown: str | None, yes: bool,
     values: dict[str, Any],
 ) -> None:  # fmt: skip
     from frostline.cli.watch import watching
@@ -177,7 +181,7 @@ def _run(
         with powering_off(shutdown, confirm(yes)), watching(quiet) as observer:
             run = train_run(
                 model, data, plan, weights=weights, project=project, name=name, seed=seed, device=device,
-                preset=preset, trust=trust, observer=observer, **values,
+                preset=preset, trust=trust, exact_resume=exact, observer=observer, **values,
             )  # fmt: skip
     except AuditError as error:
         typer.echo(f"error: {error}", err=True)

@@ -60,6 +60,7 @@ def ablation(
     two_stage: bool = False,
     seeds: Sequence[int] = (0,),
     freeze_fresh: bool = False,
+    exact_resume: bool = False,
 ) -> StudyFile:
     """Make the study that asks how deep to freeze.
 
@@ -74,6 +75,7 @@ def ablation(
         two_stage: add for each depth an arm `two_stage_N`: frozen for a sixth of the epochs, then everything trains.
         seeds: of each arm.
         freeze_fresh: freeze tensors that did not come from the checkpoint, too.
+        exact_resume: see `StudyFile`.
 
     Raises:
         InputError: too few epochs for two stages, or what `StudyFile.parse` finds.
@@ -83,7 +85,10 @@ def ablation(
     for depth in depths:
         arms[f"freeze_1_to_{depth}"] = {"freeze": f"0-{depth - 1}", **fresh}
     train = resolve_settings(train)  # said as for a single run, before it is part of a study
-    study = {"name": name, "model": model, "weights": weights, "data": data, "train": train, "seeds": list(seeds)}
+    study = {
+        "name": name, "model": model, "weights": weights, "data": data, "train": train, "seeds": list(seeds),
+        "exact_resume": exact_resume,
+    }  # fmt: skip
     if two_stage:
         epochs = int(train["epochs"])
         if epochs < 2:

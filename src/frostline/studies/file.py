@@ -78,6 +78,7 @@ class StudyFile(_Model):
         hypotheses: written before the runs.
         unequal_epochs: allow arms of different length; the report then says so.
         on: who carries the runs out; `here` is this process.
+        exact_resume: keep what resuming to the bit needs; see `training.exact`.
     """
 
     name: str
@@ -90,6 +91,7 @@ class StudyFile(_Model):
     hypotheses: tuple[Hypothesis, ...] = ()
     unequal_epochs: bool = False
     on: str = "here"
+    exact_resume: bool = False
 
     @field_validator("seeds", mode="before")
     @classmethod
@@ -193,6 +195,8 @@ class StudyFile(_Model):
     def to_dict(self) -> dict[str, Any]:
         """Return the study as plain data; `parse` reads it back to an equal study."""
         values = self.model_dump(mode="json", exclude={"arms"}, exclude_none=True)
+        if not self.exact_resume:
+            del values["exact_resume"]
         values["arms"] = {name: arm.to_dict() for name, arm in self.arms.items()}
         return values
 

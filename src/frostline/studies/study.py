@@ -134,6 +134,7 @@ class Study:
             settings=self.file.train,
             seed=seed,
             trust=self.trust,
+            exact_resume=self.file.exact_resume,
         )
         return PlannedRun(spec, self.folder / name / f"seed{seed}")
 

@@ -41,6 +41,7 @@ def train(
     device: str | None = None,
     preset: str | None = None,
     trust: bool = False,
+    exact_resume: bool = False,
     observer: Observer | None = None,
     tag: str | None = None,
     **settings: Any,
@@ -58,6 +59,7 @@ def train(
         device: `cpu`, `mps` or a GPU's number; by default the first GPU, else the CPU.
         preset: a named set of arguments, such as `log-chroma`.
         trust: open checkpoints without the restricted loader.
+        exact_resume: keep what a resume needs to end with the very weights of an uninterrupted run.
         observer: told how it goes; by default the log.
         tag: stands in the summary line of a single stage; by default the name.
         settings: any training argument of Ultralytics (`epochs=50, imgsz=1280`).
@@ -89,6 +91,7 @@ def train(
         settings=resolved,
         seed=seed,
         trust=trust,
+        exact_resume=exact_resume,
     )
     return execute(spec, Path(project) / arm, device=device, observer=observer, tag=tag)
 
@@ -268,7 +271,9 @@ def check_folder(spec: RunSpec, folder: Path) -> Run | None:
             raise InputError(f"{folder} exists and is not a run of Frostline; choose another --name or --project")
         return None
     now = json.loads(json.dumps(spec.to_dict()))
-    changed = differences({key: known.record.get(key) for key in now}, now)
+    # a record from before a field was there was made as its default says
+    defaults = {key: field.default for key, field in RunSpec.model_fields.items() if not field.is_required()}
+    changed = differences({key: known.record.get(key, defaults.get(key)) for key in now}, now)
     if changed:
         raise InputError(f"{folder} holds a run with other settings ({'; '.join(changed[:5])}); choose another --name")
     return known
@@ -299,6 +304,7 @@ def _stages(
                     settings={**spec.stage_settings(stage), "imgsz": imgsz},
                     device=device,
                     freeze_fresh=spec.plan.freeze_fresh,
+                    exact=spec.exact_resume,
                 ),
                 memory,
                 on_epoch,

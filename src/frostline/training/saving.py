@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +40,7 @@ class WholeKeepingOne(Whole):
 
 
 def strip_checkpoints(folder: Path) -> None:
-    """Strip the optimizer from `last.pt` and `best.pt`, each replaced whole, and remove the one kept before."""
+    """Strip the optimizer from `last.pt` and `best.pt`, each replaced whole, and remove what only a resume needs."""
     last, best = folder / "last.pt", folder / "best.pt"
     results: dict[str, Any] = {}
     if last.exists():
@@ -50,6 +51,20 @@ def strip_checkpoints(folder: Path) -> None:
             # best.pt gets the whole curve, as Ultralytics does it
             strip_optimizer(best, s=str(beside), updates={"train_results": results.get("train_results")})
     (folder / PREVIOUS).unlink(missing_ok=True)
+    remove_side_files(folder)
+
+
+def remove_side_files(folder: Path, keep: Collection[int] = ()) -> None:
+    """Remove what `training.exact` wrote after epochs (from 0) other than those to keep."""
+    kept = {side_file(folder, epoch) for epoch in keep}
+    for path in folder.glob("exact-*.pt"):
+        if path not in kept:
+            path.unlink(missing_ok=True)
+
+
+def side_file(folder: Path, epoch: int) -> Path:
+    """Name what `training.exact` writes beside the checkpoint of an epoch, counted from 0."""
+    return folder / f"exact-{epoch + 1}.pt"
 
 
 def trim_rows(path: Path, epoch: int) -> None:

@@ -23,6 +23,7 @@ class RunSpec(BaseModel):
         settings: resolved Ultralytics arguments.
         seed: of every generator.
         trust: open checkpoints without the restricted loader.
+        exact_resume: keep what resuming to the bit needs; see `training.exact`.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -35,6 +36,7 @@ class RunSpec(BaseModel):
     settings: dict[str, Any]
     seed: int = 0
     trust: bool = False
+    exact_resume: bool = False
 
     @property
     def epochs(self) -> int:

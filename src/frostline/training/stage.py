@@ -46,6 +46,7 @@ class StageRun:
         settings: Ultralytics' arguments.
         device: `cpu`, `mps` or a GPU's number.
         freeze_fresh: see `FreezePlan`.
+        exact: see `RunSpec.exact_resume`.
     """
 
     number: int
@@ -59,6 +60,7 @@ class StageRun:
     settings: dict[str, Any]
     device: str
     freeze_fresh: bool
+    exact: bool = False
 
 
 @dataclass(frozen=True)
@@ -185,7 +187,9 @@ def _train(job: StageRun, state: str, memory: MemoryPeak, on_epoch: OnEpoch, say
             (job.folder / name).unlink(missing_ok=True)
     progress = Progress.load(job.folder) if state == "resume" else None
     kind = ScheduledTrainer if job.stage.scheduled else StageTrainer
-    trainer = kind(overrides, StageJob(job.stage, job.tag, job.freeze_fresh, progress, memory, on_epoch, say))
+    trainer = kind(
+        overrides, StageJob(job.stage, job.tag, job.freeze_fresh, progress, memory, on_epoch, say, job.exact)
+    )
     trainer.train()
     audit = trainer.audit_result
     assert audit is not None

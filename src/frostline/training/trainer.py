@@ -36,10 +36,18 @@ from frostline.freezing import (
 )
 from frostline.training.checkpoints import count_transfer, saved_tensors
 from frostline.training.evaluation import RecordingValidator
+from frostline.training.exact import ExactResume
 from frostline.training.images import float32_convolutions, pictures, to_device
 from frostline.training.machine import MemoryPeak, loader_workers, use_all_cores
 from frostline.training.progress import Progress
-from frostline.training.saving import Whole, WholeKeepingOne, last_time, strip_checkpoints, trim_rows
+from frostline.training.saving import (
+    Whole,
+    WholeKeepingOne,
+    last_time,
+    remove_side_files,
+    strip_checkpoints,
+    trim_rows,
+)
 
 GRADIENTS = "gradients.csv"
 
@@ -56,6 +64,7 @@ class StageJob:
         memory: told to sample after every optimizer step.
         on_epoch: called with (epochs done, epochs in all, validation metrics) after every epoch.
         say: called with a line for the user.
+        exact: keep what resuming to the bit needs; see `training.exact`.
     """
 
     stage: Stage
@@ -65,6 +74,7 @@ class StageJob:
     memory: MemoryPeak
     on_epoch: Callable[[int, int, dict[str, float]], None]
     say: Callable[[str], None]
+    exact: bool = False
 
 
 class StageTrainer(DetectionTrainer):
@@ -90,6 +100,7 @@ class StageTrainer(DetectionTrainer):
         if self.pixels.deep:  # they are not changed there, and args.yaml tells what was done
             overrides = {**overrides, "hsv_h": 0.0, "hsv_s": 0.0}
         self._spent = 0.0  # seconds trained before an interruption
+        self.exact = ExactResume() if job.exact else None
         super().__init__(overrides=overrides)
         if self.device.type == "cpu":
             use_all_cores()
@@ -133,6 +144,8 @@ class StageTrainer(DetectionTrainer):
 
     def preprocess_batch(self, batch: dict[str, Any]) -> dict[str, Any]:
         """Move a batch to the device, with pixels in [0, 1] by the range of their format."""
+        if self.exact is not None:
+            self.exact.next_batch(self)
         if not self.pixels.deep:
             return dict(super().preprocess_batch(batch))
         batch = to_device(batch, self.device, self.pixels)
@@ -194,12 +207,16 @@ class StageTrainer(DetectionTrainer):
         self.model.train()
         if self.freeze is not None:
             put_batchnorms_in_eval(unwrap_model(self.model), self.freeze)
+        if self.exact is not None and self.watch is not None:
+            self.exact.enter(self)
 
     def optimizer_step(self) -> None:
         """Look at the gradients, then step."""
         assert self.watch is not None
         self.watch.observe_gradients(float(self.scaler.get_scale()))
         super().optimizer_step()
+        if self.exact is not None:
+            self.exact.stepped()
         self.job.memory.sample()
 
     def get_validator(self) -> RecordingValidator:
@@ -233,7 +250,10 @@ class StageTrainer(DetectionTrainer):
 
     def save_model(self) -> bool:
         """Save the checkpoint, then note how far the stage has come."""
+        if self.exact is not None:
+            self.exact.save(self)
         saved: bool = super().save_model()
+        remove_side_files(self.wdir, keep=(self.epoch, self.epoch - 1))  # of this checkpoint and the one before
         assert self.watch is not None
         self.progress.got_gradient = sorted(self.watch.got_gradient)
         self.progress.epoch_seconds[self.epoch + 1] = round(time.perf_counter() - self._epoch_started, 4)
@@ -243,6 +263,12 @@ class StageTrainer(DetectionTrainer):
         self.progress.save(self.save_dir)
         self.job.on_epoch(self.epoch + 1, self.epochs, dict(self.metrics))
         return saved
+
+    def _load_checkpoint_state(self, ckpt: dict[str, Any]) -> None:
+        """Load what the checkpoint has, then, in full precision, what lies beside it."""
+        super()._load_checkpoint_state(ckpt)
+        if self.exact is not None and self.watch is None:  # a resume, not a recovery from NaN in mid-run
+            self.exact.restore(self, int(ckpt["epoch"]))
 
     def resume_training(self, ckpt: dict[str, Any] | None) -> None:
         """Resume, and drop rows of epochs that were logged but not saved."""
