@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -93,6 +94,8 @@ def test_a_kill_changes_neither_sets_nor_rates_nor_audit(
             tiny_checkpoint, tiny_data, PLANS[name], project=tmp_path, name="cut", device="cpu",
             observer=StopAfter(kill), **SIX,
         )  # fmt: skip
+    with (tmp_path / "cut" / "rates.csv").open("a") as stream:
+        stream.write("9,9,9")  # a kill between the row and the checkpoint
     cut = fl.train(tiny_checkpoint, tiny_data, PLANS[name], project=tmp_path, name="cut", device="cpu", **SIX)
     assert cut.audit_passed and whole.audit_passed
     one, two = progress(whole.folder), progress(cut.folder)
@@ -154,6 +157,27 @@ def test_a_layer_that_freezes_leaves_the_optimizer_with_all_that_it_had(
     monkeypatch.setattr(StageTrainer, "optimizer_step", spy)
     run = fl.train(tiny_checkpoint, tiny_data, PLANS["freezeout"], project=tmp_path, name="f", device="cpu", **SIX)
     assert run.audit_passed and counts[5] > counts[4] > counts[3] > counts[2]
+
+
+def test_freezeout_rates_fall_with_every_step(
+    tiny_checkpoint: Path, tiny_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Along the cosine of the paper: layer 0 freezes at half of the 12 steps."""
+    from frostline.training.scheduled import ScheduledTrainer
+    from frostline.training.trainer import StageTrainer
+
+    seen: list[float] = []
+    step = StageTrainer.optimizer_step
+
+    def spy(self: ScheduledTrainer) -> None:
+        seen.extend(g["lr"] for g in self.optimizer.param_groups if g["layer"] == 0 and g["param_group"] == "weight"
+                    and g["params"])  # fmt: skip
+        step(self)
+
+    monkeypatch.setattr(StageTrainer, "optimizer_step", spy)
+    plan = fl.FreezePlan.freezeout(first=0.5, cubed=False, scaled=False)
+    fl.train(tiny_checkpoint, tiny_data, plan, project=tmp_path, name="f", device="cpu", **SIX)
+    assert seen == pytest.approx([0.01 * 0.5 * (1 + math.cos(math.pi * number / 6)) for number in range(6)])
 
 
 def test_fresh_tensors_of_frozen_layers_learn_at_a_rate_above_zero(

@@ -102,12 +102,13 @@ class BoundStage:
         """Whether every epoch is known beforehand, without measurements."""
         return self.stage.adaptive is None and not (self.stage.rates is not None and self.stage.rates.auto)
 
-    def factors(self, epoch: int, signals: Sequence[EpochSignals] = ()) -> tuple[float, ...]:
+    def factors(self, epoch: int, signals: Sequence[EpochSignals] = (), gone: float = 0.0) -> tuple[float, ...]:
         """Return each layer's learning rate in an epoch, as a share; 0 is frozen.
 
         Args:
             epoch: from 0.
             signals: of the epochs before, at least as many where the stage decides by them.
+            gone: share of the epoch that has passed, 0 to 1: FreezeOut's rates fall with every step.
         """
         frozen = self.frozen(epoch, signals)
         automatic = self._relative_norms(epoch, signals)
@@ -116,7 +117,7 @@ class BoundStage:
             if index in frozen:
                 out.append(0.0)
             else:
-                out.append(self._rates[index] * automatic.get(index, 1.0) * self._freezeout(index, epoch))
+                out.append(self._rates[index] * automatic.get(index, 1.0) * self._freezeout(index, epoch + gone))
         return tuple(out)
 
     def frozen(self, epoch: int, signals: Sequence[EpochSignals] = ()) -> frozenset[int]:
@@ -206,7 +207,7 @@ class BoundStage:
         times[last] = 1.0
         return times
 
-    def _freezeout(self, index: int, epoch: int) -> float:
+    def _freezeout(self, index: int, epoch: float) -> float:
         plan: FreezeOut | None = self.stage.freezeout
         if plan is None or index not in self._times:
             return 1.0

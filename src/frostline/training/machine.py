@@ -233,17 +233,20 @@ class MemoryPeak:
         return {"rss_bytes": peak, "cuda_bytes": cuda}
 
 
-def run_bytes(parameters: int, momentum_buffers: int) -> int:
+def run_bytes(parameters: int, momentum_buffers: int, exact: bool = False) -> int:
     """Estimate the disk that one run fills.
 
     Args:
         parameters: of the model; saved in half precision, in last, the one before it, and best.
         momentum_buffers: optimizer values for each parameter (1 for SGD, 2 for Adam), saved in half precision.
+        exact: with the side files of `training.exact`: three of them while one is written, each with live weights, EMA,
+            gradients and optimizer values in full precision.
 
     Returns:
         Bytes, with room for the checkpoint being written and 40 MiB for plots and predictions.
     """
-    return 2 * parameters * (1 + momentum_buffers) * 4 + 40 * 2**20
+    side = 3 * 4 * parameters * (3 + momentum_buffers) if exact else 0
+    return 2 * parameters * (1 + momentum_buffers) * 4 + side + 40 * 2**20
 
 
 def check_disk(folder: Path, needed: int) -> None:

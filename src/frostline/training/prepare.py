@@ -157,7 +157,8 @@ def prepare(spec: RunSpec, data: CheckedData, folder: Path) -> Prepared:
         for number, stage in enumerate(stages)
     )
     parameters = sum(p.numel() for p in model.parameters())
-    needed = run_bytes(parameters, momentum_buffers(str(spec.settings["optimizer"]))) * len(stages)
+    buffers = momentum_buffers(str(spec.settings["optimizer"]))
+    needed = run_bytes(parameters, buffers, spec.exact_resume) * len(stages)
     check_disk(folder, needed)
     imgsz, note = rounded_imgsz(int(spec.settings["imgsz"]), model)
     notes = [note] if note else []

@@ -171,13 +171,22 @@ class ScheduledTrainer(StageTrainer):
         """Step with the rates that warm-up and thawing call for, leaving the groups' own as they are."""
         kept = [group["lr"] for group in self.optimizer.param_groups]
         ramp = min((self._steps + 1) / self._steps_an_epoch(), 1.0)
+        fallen = self._fallen()
         for number, group in enumerate(self.optimizer.param_groups):
             lr = self._warm(number, group) if group.get("param_group") == "bias" else group["lr"]
-            group["lr"] = lr * ramp if group["layer"] in self._thawing else lr
+            group["lr"] = lr * fallen.get(group["layer"], 1.0) * (ramp if group["layer"] in self._thawing else 1.0)
         super().optimizer_step()
         self._steps += 1
         for group, lr in zip(self.optimizer.param_groups, kept, strict=True):
             group["lr"] = lr
+
+    def _fallen(self) -> dict[int, float]:
+        """Return what is left of each layer's rate at the epoch's start, where the schedule falls with every step."""
+        if not self.bound.absolute:
+            return {}
+        start = self.bound.factors(self.epoch)
+        now = self.bound.factors(self.epoch, gone=min(self._steps / self._steps_an_epoch(), 1.0))
+        return {index: now[index] / start[index] for index in range(self.bound.total) if start[index] > 0}
 
     def _steps_an_epoch(self) -> int:
         return max(math.ceil(len(self.train_loader) / max(int(self.accumulate), 1)), 1)
