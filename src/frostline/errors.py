@@ -43,6 +43,8 @@ _EXPECTED: Mapping[str, str] = {
     "greater_than_equal": "at least {ge:g}",
     "greater_than": "a number above {gt:g}",
     "less_than_equal": "at most {le:g}",
+    "less_than": "a number below {lt:g}",
+    "finite_number": "a finite number",
 }
 
 

@@ -72,6 +72,7 @@ def test_a_rate_of_zero_freezes() -> None:
     ("rates", "told"),
     [
         ({"backbone": -1}, "expected at least 0"),
+        ({"backbone": math.inf}, "expected a finite number"),
         ({"trunk": 1}, "cannot read 'trunk'"),
         ({"0-1": 1, "1": 2}, "layer 1 is in both '0-1' and '1'"),
         ({"all": 0}, "epoch 1 freezes everything"),
@@ -155,7 +156,7 @@ def test_a_module_frozen_by_name_stays_frozen_beside_a_schedule() -> None:
         ({"freezeout": {}, "cos_lr": True}, "freezeout has learning rates of its own"),
         ({"freeze": "0", "unfreeze": {"every": 0}}, "expected a number above 0"),
         ({"freeze": "0", "unfreeze": {"form": "head"}}, "form"),
-        ({"adaptive": {"percentile": 100}}, "less than 100"),
+        ({"adaptive": {"percentile": 100}}, "expected a number below 100"),
     ],
 )
 def test_bad_schedules(plan: dict[str, object], told: str) -> None:

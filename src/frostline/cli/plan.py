@@ -36,6 +36,7 @@ def show_plan(
 
         frostline plan show examples/gradual.yaml yolo11n.yaml --arm from_head --out gradual.png
     """
+    from frostline.errors import InputError
     from frostline.freezing.outline import outline
     from frostline.report import draw_plan
     from frostline.studies.file import read_plans
@@ -45,7 +46,13 @@ def show_plan(
     plans, length = read_plans(plan, arm)
     with hushed():
         module = open_model(model, trust_checkpoint)
-    outlines = {name: outline(module, one, length or epochs) for name, one in plans.items()}
+    outlines = {}
+    for name, one in plans.items():
+        try:
+            outlines[name] = outline(module, one, length or epochs)
+        except InputError as error:
+            where = f"{plan}: arm {name}" if len(plans) > 1 or arm else f"{plan}"
+            raise InputError(f"{where}: {error}") from error
     if as_json:
         typer.echo(json.dumps({name: one.to_dict() for name, one in outlines.items()}, indent=2))
     for name, one in outlines.items():

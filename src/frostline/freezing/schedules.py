@@ -104,7 +104,7 @@ class Rates(_Model):
     """
 
     decay: Share | None = None
-    by: dict[str, Annotated[float, Field(ge=0)]] | None = None
+    by: dict[str, Annotated[float, Field(ge=0, allow_inf_nan=False)]] | None = None
     auto: bool = False
 
     def describe(self) -> str:

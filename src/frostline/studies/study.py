@@ -175,7 +175,10 @@ class Study:
             if planned.spec.data not in data:
                 data[planned.spec.data] = check_data(planned.spec.data)
             checked = data[planned.spec.data]
-            found[name] = (planned, checked, prepare(planned.spec, checked, self.folder))
+            try:
+                found[name] = (planned, checked, prepare(planned.spec, checked, self.folder))
+            except InputError as error:
+                raise InputError(f"arm {name}: {error}") from error
         _check_pairing(list(data.items()))
         check_disk(self.folder, sum(p.disk_bytes for _, _, p in found.values()) * len(self.file.seeds))
         return found
