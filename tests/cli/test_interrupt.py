@@ -44,3 +44,17 @@ def test_ctrl_c_in_the_middle_and_a_rerun_give_the_bytes_of_one_run(tmp_path: Pa
     done = subprocess.run(command(out), check=True, capture_output=True, text=True)
     assert "skipped 0 " not in done.stdout
     assert files(out) == files(tmp_path / "clean")
+
+
+@pytest.mark.parametrize("seconds", [0.1, 0.25, 0.4])
+def test_ctrl_c_while_the_command_line_is_loading_is_no_traceback(seconds: float):
+    running = subprocess.Popen(
+        [sys.executable, "-c", "print(flush=True); from frostline.cli import main; main()", "layers", "yolo11n.yaml"],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
+    )  # fmt: skip
+    assert running.stdout is not None
+    running.stdout.readline()  # Python itself is up
+    time.sleep(seconds)
+    running.send_signal(signal.SIGINT)
+    _, told = running.communicate()
+    assert running.returncode in (130, 0) and "Traceback" not in told

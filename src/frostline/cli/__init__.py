@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
-from frostline.cli.app import app, main
+try:
+    from frostline.cli.app import app, main
+except KeyboardInterrupt:  # Ctrl-C before there is an application that could answer it
+    raise SystemExit(130) from None
 
 __all__ = ["app", "main"]

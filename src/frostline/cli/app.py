@@ -82,6 +82,8 @@ def main() -> None:
         status = app(arguments, standalone_mode=False)
     except InputError as error:
         _fail(str(error))
+    except KeyboardInterrupt:  # before the command began, or as it left; within it, Typer catches it
+        status = _INTERRUPTED
     except typer.Abort:
         _fail("not confirmed: nothing was started")
     except BrokenPipeError:  # the reader of our output went away, as `| head` does

@@ -47,9 +47,9 @@ def show_plan(
     with hushed():
         module = open_model(model, trust_checkpoint)
     outlines = {}
-    for name, one in plans.items():
+    for name, given in plans.items():
         try:
-            outlines[name] = outline(module, one, length or epochs)
+            outlines[name] = outline(module, given, length or epochs)
         except InputError as error:
             where = f"{plan}: arm {name}" if len(plans) > 1 or arm else f"{plan}"
             raise InputError(f"{where}: {error}") from error
