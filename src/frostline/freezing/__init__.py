@@ -10,7 +10,7 @@ from frostline.freezing.apply import Freeze, apply_freeze, hold_batchnorms, put_
 from frostline.freezing.audit import Audit, AuditCheck, FreezeWatch, check_saved, check_trained
 from frostline.freezing.bound import BoundStage, Decision, EpochSignals
 from frostline.freezing.layers import Layer, LayerTable, find_layers, layer_roles, layer_table
-from frostline.freezing.plan import FreezePlan, Stage
+from frostline.freezing.plan import FreezePlan
 from frostline.freezing.reference import (
     set_eval_for_frozen_layers,
     set_frozen_first_n_layers,
@@ -19,6 +19,7 @@ from frostline.freezing.reference import (
     trainable_and_bn,
 )
 from frostline.freezing.selectors import Selection, describe_indices, first, select
+from frostline.freezing.stage import Stage
 
 __all__ = [
     "Audit",

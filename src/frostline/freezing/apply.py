@@ -11,7 +11,7 @@ from torch.utils.hooks import RemovableHandle
 
 from frostline.errors import InputError
 from frostline.freezing.layers import find_layers, is_fixed, layer_index
-from frostline.freezing.plan import Stage
+from frostline.freezing.stage import Stage
 from frostline.freezing.selectors import Selection, describe_indices, select
 
 BatchNorm = nn.modules.batchnorm._BatchNorm

@@ -13,7 +13,7 @@ from typing import Any
 from frostline.errors import InputError
 from frostline.freezing.apply import BatchNorm, apply_freeze, resolve_freeze
 from frostline.freezing.layers import find_layers
-from frostline.freezing.plan import Stage
+from frostline.freezing.stage import Stage
 from frostline.freezing.selectors import first
 
 
