@@ -31,6 +31,9 @@ FreezeFresh = Annotated[
 Weights = Annotated[
     str | None, typer.Option("--weights", help="Checkpoint that a model YAML starts from.", metavar="W.pt")
 ]
+Teacher = Annotated[
+    str | None, typer.Option("--teacher", help="Detector checkpoint to learn from beside the labels.", metavar="T.pt")
+]
 Imgsz = Annotated[int | None, typer.Option("--imgsz", help="Image size, pixels. Default: 640.", show_default=False)]
 Batch = Annotated[int | None, typer.Option("--batch", help="Images a batch. Default: 16.", show_default=False)]
 Epochs = Annotated[int | None, typer.Option("--epochs", help="Epochs of the run. Default: 100.", show_default=False)]

@@ -22,6 +22,7 @@ def train(
     train_only: o.TrainOnly = None,
     plan: Annotated[Path | None, typer.Option("--plan", help="A freeze plan in YAML.", metavar="PLAN.yaml")] = None,
     weights: o.Weights = None,
+    teacher: o.Teacher = None,
     freeze_fresh: o.FreezeFresh = False,
     epochs: o.Epochs = None,
     imgsz: o.Imgsz = None,
@@ -49,6 +50,8 @@ def train(
         frostline train yolo11s.pt data.yaml --train-only 0-5 --preset log-chroma lr0=0.005
 
         frostline train yolo11s.yaml data.yaml --weights yolo11s-cls.pt --freeze backbone
+
+        frostline train yolo11n.pt data.yaml --freeze 0-2 --teacher best-of-yolo11s.pt
     """
     from frostline.errors import InputError
 
@@ -65,6 +68,7 @@ def train(
         data,
         chosen,
         weights,
+        teacher,
         project,
         name,
         seed,
@@ -90,6 +94,7 @@ def two_stage(
     lr1: Annotated[float, typer.Option("--lr1", help="First learning rate of stage 1.")] = 0.005,
     lr2: Annotated[float, typer.Option("--lr2", help="First learning rate of stage 2 (cosine).")] = 0.01,
     weights: o.Weights = None,
+    teacher: o.Teacher = None,
     freeze_fresh: o.FreezeFresh = False,
     imgsz: Annotated[int, typer.Option("--imgsz", help="Image size, pixels (train and ablate: 640).")] = 1280,
     batch: Annotated[int, typer.Option("--batch", help="Images a batch (train and ablate: 16).")] = 12,
@@ -141,6 +146,7 @@ def two_stage(
         data,
         chosen,
         weights,
+        teacher,
         project,
         name,
         seed,
@@ -168,8 +174,8 @@ def _plan(path: Path | None, freeze: str | None, train_only: str | None, freeze_
 
 
 def _run(
-    model: str, data: str, plan: FreezePlan, weights: str | None, project: Path, name: str | None, seed: int,
-    device: str | None, preset: str | None, trust: bool, exact: bool, quiet: bool, shutdown: str | None, yes: bool,
+    model: str, data: str, plan: FreezePlan, weights: str | None, teacher: str | None, project: Path,
+    name: str | None, seed: int, device: str | None, preset: str | None, trust: bool, exact: bool, quiet: bool, shutdown: str | None, yes: bool,
     values: dict[str, Any],
 ) -> None:  # fmt: skip
     from frostline.cli.watch import watching
@@ -180,7 +186,7 @@ def _run(
     try:
         with powering_off(shutdown, confirm(yes)), watching(quiet) as observer:
             run = train_run(
-                model, data, plan, weights=weights, project=project, name=name, seed=seed, device=device,
+                model, data, plan, weights=weights, teacher=teacher, project=project, name=name, seed=seed, device=device,
                 preset=preset, trust=trust, exact_resume=exact, observer=observer, **values,
             )  # fmt: skip
     except AuditError as error:

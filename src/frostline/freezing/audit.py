@@ -64,12 +64,14 @@ class FreezeWatch:
     Args:
         model: the live model, with the freeze applied; see `find_layers`.
         freeze: what is frozen in it.
+        beside: parameters by name that train beside the model, such as the projectors of distillation.
     """
 
-    def __init__(self, model: Any, freeze: Freeze) -> None:
+    def __init__(self, model: Any, freeze: Freeze, beside: Mapping[str, nn.Parameter] | None = None) -> None:
         self.layers: nn.Sequential = find_layers(model)
         self.freeze = freeze
         self._parameters = dict(self.layers.named_parameters())
+        self._beside = dict(beside or {})
         self._before = {name: self._parameters[name].detach().clone() for name in (*freeze.frozen, *freeze.fixed)}
         self._statistics = {
             f"{name}.{part}": buffer.detach().clone()
@@ -192,12 +194,13 @@ class FreezeWatch:
         return check_trained(self.freeze, self._got_gradient, audit)
 
     def _optimizer(self, optimizer: torch.optim.Optimizer) -> AuditCheck:
-        names = {id(p): name for name, p in self._parameters.items()}
-        held = {names[id(p)] for group in optimizer.param_groups for p in group["params"] if id(p) in names}
-        wrong = sorted(held ^ set(self.freeze.trainable))
-        return _check(
-            "the optimizer holds the trainable tensors and no other", wrong, len(self.freeze.trainable), "tensors"
-        )
+        names = {id(p): name for name, p in {**self._parameters, **self._beside}.items()}
+        held = {names.get(id(p), "a tensor of another model") for g in optimizer.param_groups for p in g["params"]}
+        wrong = sorted(held ^ {*self.freeze.trainable, *self._beside})
+        total, unit = len(self.freeze.trainable) + len(self._beside), "tensors"
+        if self._beside:
+            unit += f", {len(self._beside)} of them beside the model (projectors of distillation)"
+        return _check("the optimizer holds the trainable tensors and no other", wrong, total, unit)
 
 
 def fingerprint(tensor: torch.Tensor) -> str:

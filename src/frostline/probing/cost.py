@@ -18,6 +18,7 @@ from frostline.training.checkpoints import rounded_imgsz
 from frostline.training.machine import MemoryPeak, hushed, use_all_cores
 from frostline.training.prepare import CheckedData, Prepared, build_model
 from frostline.training.spec import RunSpec
+from frostline.training.teacher import distilling, student_of
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,7 @@ class BatchCost:
 
     Attributes:
         load_seconds: reading and augmenting it, in this process.
-        train_seconds: forward, loss and backward.
+        train_seconds: forward, loss and backward, the teacher's forward included.
         forward_seconds: forward alone, without gradients, as validation does.
         memory: peak resident set of the process, and of the CUDA allocator, bytes.
     """
@@ -85,7 +86,8 @@ def time_batch(spec: RunSpec, data: CheckedData, freeze: Freeze, device: str) ->
         apply_freeze(model, freeze)
         batch = {k: v.to(target) if isinstance(v, torch.Tensor) else v for k, v in batch.items()}
         batch["img"] = to_unit(batch["img"], data.pixels)
-        train_seconds = _timed(lambda: _step(model, freeze, batch), target)
+        taught = model if spec.teacher is None else distilling(model, spec.teacher)
+        train_seconds = _timed(lambda: _step(taught, freeze, batch), target)
         model.eval()
         forward_seconds = _timed(lambda: _forward(model, batch["img"]), target)
     return BatchCost(load_seconds, train_seconds, forward_seconds, memory.read())
@@ -125,7 +127,7 @@ def _timed(work: Any, device: torch.device) -> float:
 
 def _step(model: nn.Module, freeze: Freeze, batch: dict[str, Any]) -> None:
     model.train()
-    put_batchnorms_in_eval(model, freeze)
+    put_batchnorms_in_eval(student_of(model), freeze)
     loss, _ = model(batch)
     loss.sum().backward()
     model.zero_grad(set_to_none=True)
@@ -153,7 +155,7 @@ def estimate_run(
         data: its dataset.
         prepared: from `training.prepare`.
         device: `cpu`, `mps` or a GPU's number.
-        measured: batches timed before, by model, dataset and what was frozen; filled in, so that arms share them.
+        measured: batches timed before, by model, dataset, teacher and what was frozen; filled in, so that arms share them.
     """
     measured = {} if measured is None else measured
     batch_size = int(spec.settings["batch"])
@@ -161,7 +163,7 @@ def estimate_run(
     val_batches = math.ceil(len(data.dataset.val) / batch_size)
     hours, costs = [], []
     for stage, freeze in zip(spec.plan.stages, prepared.freezes, strict=True):
-        key = (spec.model, spec.data, *freeze.frozen)
+        key = (spec.model, spec.data, spec.teacher or "", *freeze.frozen)
         if key not in measured:
             measured[key] = time_batch(spec, data, freeze, device)
         cost = measured[key]

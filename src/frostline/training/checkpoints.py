@@ -218,7 +218,8 @@ def saved_tensors(path: Path) -> dict[str, torch.Tensor]:
     """Return a checkpoint's tensors by name below the layer list, as saved (half precision)."""
     checkpoint: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=False)  # written by this run
     model = checkpoint.get("ema") or checkpoint["model"]
-    return dict(find_layers(model).state_dict())
+    # A checkpoint that was not stripped yet holds, with a teacher, the wrapper that the student is trained in.
+    return dict(find_layers(getattr(model, "student_model", model)).state_dict())
 
 
 def _blocked(error: BaseException) -> str:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from frostline.training.trainer import StageTrainer
 
 _NEVER = 1 << 30
+_TEACHER = "teacher_model."  # it does not change, and its own checkpoint has it
 
 
 class ExactResume:
@@ -81,7 +82,7 @@ class ExactResume:
         """Write what the next epoch starts from, before the checkpoint, which is never ahead of it."""
         model = unwrap_model(trainer.model)
         state = {
-            "model": model.state_dict(),
+            "model": {key: value for key, value in model.state_dict().items() if not key.startswith(_TEACHER)},
             "ema": trainer.ema.ema.state_dict(),
             "updates": int(trainer.ema.updates),
             "optimizer": trainer.optimizer.state_dict(),
@@ -105,7 +106,9 @@ class ExactResume:
             raise InputError(
                 f"{path}: missing or unreadable, so this run cannot be resumed exactly; start it under another name"
             ) from error
-        unwrap_model(trainer.model).load_state_dict(state["model"])
+        model = unwrap_model(trainer.model)
+        teacher = {key: value for key, value in model.state_dict().items() if key.startswith(_TEACHER)}
+        model.load_state_dict({**state["model"], **teacher})
         trainer.ema.ema.load_state_dict(state["ema"])
         trainer.ema.updates = state["updates"]
         trainer.optimizer.load_state_dict(state["optimizer"])

@@ -35,6 +35,7 @@ from frostline.training.machine import check_disk, hushed, lower_workers, moment
 from frostline.training.modelyaml import building, read_model_yaml
 from frostline.training.settings import mosaic_warning
 from frostline.training.spec import RunSpec
+from frostline.training.teacher import check_weight, open_teacher
 
 logger = logging.getLogger(__name__)
 
@@ -51,6 +52,7 @@ class Prepared:
         imgsz: image size as trained: what was asked for, rounded up to a multiple of the model's stride.
         warnings: what its user should know.
         pixels: of its dataset.
+        teacher: fingerprint of the teacher's checkpoint, or None without one.
     """
 
     freezes: tuple[Freeze, ...]
@@ -60,6 +62,7 @@ class Prepared:
     imgsz: int
     warnings: tuple[str, ...] = field(default=())
     pixels: PixelFormat = EIGHT_BITS
+    teacher: str | None = None
 
 
 @dataclass(frozen=True)
@@ -139,7 +142,7 @@ def prepare(spec: RunSpec, data: CheckedData, folder: Path) -> Prepared:
         folder: where the run will go.
 
     Raises:
-        InputError: see `build_model`, `freezing.BoundStage` and `machine.check_disk`; or weights in which nothing
+        InputError: see `build_model`, `open_teacher`, `freezing.BoundStage` and `machine.check_disk`; or weights in which nothing
             fits the model.
     """
     if data.pixels.deep and spec.settings.get("amp"):
@@ -150,6 +153,9 @@ def prepare(spec: RunSpec, data: CheckedData, folder: Path) -> Prepared:
     model, transfer = build_model(spec, data.dataset.names)
     if transfer.source is not None and transfer.loaded == 0:
         raise InputError(f"{spec.weights}: not one tensor fits {spec.model}; are they of the same family and size?")
+    if spec.teacher is not None:
+        check_weight(spec.settings, taught=True)
+    teacher = open_teacher(spec.teacher, model, spec.model, spec.trust) if spec.teacher is not None else None
     stages = spec.plan.with_epochs(int(spec.settings["epochs"])).stages
     # Only the first stage can meet fresh tensors: each later one starts from a whole checkpoint of the one before.
     freezes = tuple(
@@ -177,7 +183,7 @@ def prepare(spec: RunSpec, data: CheckedData, folder: Path) -> Prepared:
         notes.append(f"workers={workers} is more than this machine's cores: lowered to {lower_workers(int(workers))}")
     if freezes[0].kept_fresh:
         notes.append(_fresh_note(freezes[0]))
-    return Prepared(freezes, transfer, parameters, needed, imgsz, tuple(notes), data.pixels)
+    return Prepared(freezes, transfer, parameters, needed, imgsz, tuple(notes), data.pixels, teacher)
 
 
 FEW_STEPS = 30

@@ -34,6 +34,7 @@ class Progress:
         intervals: of a schedule, the stretches with one trainable set.
         decisions: of a schedule, every change between two epochs.
         workers: loader processes as trained; 0 loads in the training process itself.
+        teacher: fingerprint of the teacher after the last finished epoch, or None without one.
     """
 
     freeze: Freeze
@@ -50,6 +51,7 @@ class Progress:
     intervals: list[Interval] = field(default_factory=list)
     decisions: list[dict[str, Any]] = field(default_factory=list)
     workers: int | None = None
+    teacher: str | None = None
 
     def save(self, folder: Path) -> None:
         """Write `progress.json` into a stage's folder, whole or not at all."""

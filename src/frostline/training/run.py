@@ -2,31 +2,31 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from frostline.errors import InputError
-from frostline.files import holds_files, write_json
+from frostline.files import write_json
 from frostline.freezing import Freeze, FreezePlan
 from frostline.training.collect import collect_stages, measure_run, worse_stage
+from frostline.training.checkpoints import locate_model
 from frostline.training.machine import (
     MemoryPeak,
-    busy_warning,
     choose_device,
     describe_device,
     load_average,
-    loader_workers,
     usable_threads,
     versions,
 )
-from frostline.training.prepare import Prepared, check_data, describe_pixels, prepare
+from frostline.training.prepare import Prepared, check_data, prepare
 from frostline.training.record import RECORD, AuditError, LoggingObserver, Observer, Run
 from frostline.training.settings import resolve_settings
-from frostline.training.spec import RunSpec, absolute, differences, is_folder_name, layers_in_words, stage_tag
+from frostline.training.spec import RunSpec, absolute, is_folder_name, stage_tag
 from frostline.training.stage import StageResult, StageRun, run_stage
+from frostline.training.start import announce, check_folder, check_teacher
+from frostline.training.teacher import check_weight
 
 
 def train(
@@ -35,6 +35,7 @@ def train(
     plan: FreezePlan | None = None,
     *,
     weights: str | Path | None = None,
+    teacher: str | Path | None = None,
     project: str | Path = "runs/train",
     name: str | None = None,
     seed: int = 0,
@@ -53,8 +54,9 @@ def train(
         data: data.yaml.
         plan: what to freeze; nothing by default.
         weights: checkpoint that a model YAML starts from; a classification one fits a detector's backbone.
+        teacher: detector checkpoint that the model learns from beside the labels (distillation), in every stage.
         project: folder of run folders.
-        name: the run folder; by default named after the plan.
+        name: the run folder; by default named after the plan, and `_distilled` where there is a teacher.
         seed: of every generator.
         device: `cpu`, `mps` or a GPU's number; by default the first GPU, else the CPU.
         preset: a named set of arguments, such as `log-chroma`.
@@ -80,8 +82,9 @@ def train(
     plan = plan or FreezePlan.none()
     if name is not None and not is_folder_name(name):
         raise InputError(f"--name {name!r}: expected the name of one folder: letters, digits, '_', '-' and '.'")
-    arm = plan_name(plan) if name is None else name
+    arm = plan_name(plan) + ("_distilled" if teacher is not None else "") if name is None else name
     resolved = resolve_settings(settings, preset)
+    check_weight(resolved, taught=teacher is not None)
     spec = RunSpec(
         arm=arm,
         model=absolute(model),
@@ -92,6 +95,7 @@ def train(
         seed=seed,
         trust=trust,
         exact_resume=exact_resume,
+        teacher=absolute(teacher) if teacher is not None else None,
     )
     return execute(spec, Path(project) / arm, device=device, observer=observer, tag=tag)
 
@@ -186,6 +190,7 @@ def execute(
         return known
     chosen = choose_device(device)
     prepared = prepared or prepare(spec, check_data(spec.data), folder)
+    check_teacher(prepared.teacher, known)
     announce(spec, prepared, chosen, observer)
     earlier = float(known.record.get("wall_seconds", 0.0)) if known is not None else 0.0
     started, memory = time.perf_counter(), MemoryPeak(chosen)
@@ -197,6 +202,7 @@ def execute(
         "imgsz": prepared.imgsz,
         "freeze_depth": depth_of(spec.plan, prepared.freezes),
         "pixels": prepared.pixels.to_dict(),
+        "teacher_fingerprint": prepared.teacher,
         "device": describe_device(chosen),
         "threads": usable_threads(),
         "load_average": {"start": load_average(), "end": None},
@@ -205,7 +211,7 @@ def execute(
     }
     write_json(folder / RECORD, record)
     try:
-        results = _stages(spec, folder, chosen, memory, observer, tag, prepared.imgsz)
+        results = _stages(spec, folder, chosen, memory, observer, tag, prepared)
         record |= collect_stages(spec, folder, results, prepared, observer.say)
         record |= measure_run(spec, folder, chosen, prepared.imgsz)
         record["status"] = "finished" if record["audit"] == "PASS" else "failed"
@@ -233,57 +239,12 @@ def depth_of(plan: FreezePlan, freezes: Sequence[Freeze]) -> int | None:
     return depths.pop() if len(depths) == 1 else None
 
 
-def announce(spec: RunSpec, prepared: Prepared, device: str, observer: Observer) -> None:
-    """Say what a run is about to do."""
-    frozen = prepared.freezes[0].selected_layers
-    stages = len(prepared.freezes)
-    observer.say(f"{spec.arm}, seed {spec.seed}, on {describe_device(device)}")
-    observer.say(f"Training with {layers_in_words(frozen)}" + (f" in stage 1 of {stages}" if stages > 1 else ""))
-    observer.say(f"[freeze_experiment] total_layers={prepared.freezes[0].total_layers} frozen_layers={list(frozen)}")
-    observer.say(prepared.transfer.describe())
-    for freeze in prepared.freezes:
-        observer.say(freeze.describe())
-    for number, stage in enumerate(spec.plan.stages, 1):
-        if stage.schedule:
-            observer.say(stage.schedule if stages == 1 else f"stage {number}: {stage.schedule}")
-    if prepared.pixels.deep:
-        observer.say(f"{describe_pixels(prepared.pixels)}; hue and saturation are left alone")
-    observer.say(
-        "parameters are counted here as they train; Ultralytics counts them before the checkpoint is loaded, and after "
-        "BatchNorm is fused into the convolutions"
-    )
-    workers = loader_workers(spec.settings.get("workers"), device)
-    observer.say(f"images are loaded by {f'{workers} processes' if workers else 'the training process (workers=0)'}")
-    busy = busy_warning()
-    for warning in (*prepared.warnings, *([busy] if busy else [])):
-        observer.say(f"warning: {warning}")
-
-
-def check_folder(spec: RunSpec, folder: Path) -> Run | None:
-    """Return the run that a folder holds, if it is this one; None for a new folder.
-
-    Raises:
-        InputError: the folder holds a run with other settings, or files that are not a run of ours.
-    """
-    known = Run.open(folder)
-    if known is None:
-        if holds_files(folder) or (folder.exists() and not folder.is_dir()):
-            raise InputError(f"{folder} exists and is not a run of Frostline; choose another --name or --project")
-        return None
-    now = json.loads(json.dumps(spec.to_dict()))
-    # a record from before a field was there was made as its default says
-    defaults = {key: field.default for key, field in RunSpec.model_fields.items() if not field.is_required()}
-    changed = differences({key: known.record.get(key, defaults.get(key)) for key in now}, now)
-    if changed:
-        raise InputError(f"{folder} holds a run with other settings ({'; '.join(changed[:5])}); choose another --name")
-    return known
-
-
 def _stages(
-    spec: RunSpec, folder: Path, device: str, memory: MemoryPeak, observer: Observer, tag: str | None, imgsz: int
+    spec: RunSpec, folder: Path, device: str, memory: MemoryPeak, observer: Observer, tag: str | None, prepared: Prepared
 ) -> list[StageResult]:
     stages = spec.plan.stages
     results: list[StageResult] = []
+    teacher = locate_model(spec.teacher) if spec.teacher is not None else None
     for number, stage in enumerate(stages, 1):
         before = sum(s.epochs or 0 for s in stages[: number - 1])
 
@@ -301,10 +262,12 @@ def _stages(
                     weights=spec.weights if number == 1 else None,
                     data=spec.data,
                     seed=spec.seed,
-                    settings={**spec.stage_settings(stage), "imgsz": imgsz},
+                    settings={**spec.stage_settings(stage), "imgsz": prepared.imgsz},
                     device=device,
                     freeze_fresh=spec.plan.freeze_fresh,
                     exact=spec.exact_resume,
+                    teacher=str(Path(teacher).resolve()) if teacher is not None else None,
+                    teacher_print=prepared.teacher,
                 ),
                 memory,
                 on_epoch,

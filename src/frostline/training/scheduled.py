@@ -13,11 +13,9 @@ from typing import Any
 
 import torch
 from torch import nn, optim
-from ultralytics.utils.torch_utils import unwrap_model
 
 from frostline.freezing import (
     Freeze,
-    FreezeWatch,
     apply_freeze,
     check_saved,
     find_layers,
@@ -26,6 +24,7 @@ from frostline.freezing.bound import BoundStage, EpochSignals
 from frostline.training.checkpoints import saved_tensors
 from frostline.training.intervals import interval_of, merge_audits
 from frostline.training.saving import strip_checkpoints, trim_rows
+from frostline.training.teacher import projectors_of, student_of
 from frostline.training.trainer import StageTrainer
 
 RATES = "rates.csv"
@@ -49,7 +48,7 @@ class ScheduledTrainer(StageTrainer):
         """Bind the stage to the model, and return what is frozen where training starts."""
         known = self.job.progress if self.resume else None
         fresh = known.fresh if known is not None else self._fresh
-        self.bound = BoundStage(self.model, self.job.stage, fresh, self.job.freeze_fresh)
+        self.bound = BoundStage(self.detector, self.job.stage, fresh, self.job.freeze_fresh)
         self._thawing: frozenset[int] = frozenset()
         self._steps = 0
         return self.bound.freeze(0) if known is None else self.bound.freeze(self._saved_epoch(), known.signals)
@@ -68,14 +67,16 @@ class ScheduledTrainer(StageTrainer):
     def build_optimizer(self, model: nn.Module, *args: Any, **kwargs: Any) -> optim.Optimizer:
         """Build Ultralytics' optimizer, then split its groups by layer."""
         assert self.freeze is not None
-        apply_freeze(unwrap_model(model), self.freeze)
+        apply_freeze(student_of(model), self.freeze)
         optimizer: optim.Optimizer = super(StageTrainer, self).build_optimizer(model, *args, **kwargs)
         fixed = set(self.freeze.fixed)
         layer_of = {
             id(p): int(name.split(".", 1)[0])
-            for name, p in find_layers(unwrap_model(model)).named_parameters()
+            for name, p in find_layers(student_of(model)).named_parameters()
             if name not in fixed
         }
+        # The projectors of distillation come after the last layer: a place of their own, which never freezes.
+        layer_of |= {id(p): self.bound.total for p in projectors_of(model).values()}
         groups: list[dict[str, Any]] = []
         self.members = []
         for group in optimizer.param_groups:
@@ -102,13 +103,13 @@ class ScheduledTrainer(StageTrainer):
     def _load_checkpoint_state(self, ckpt: dict[str, Any]) -> None:
         """Load the optimizer's state into the groups that it was saved from."""
         saved = self.bound.freeze(int(ckpt["epoch"]), self.signals)
-        apply_freeze(unwrap_model(self.model), saved)
+        apply_freeze(self.detector, saved)
         self._fill(self.optimizer)
         super()._load_checkpoint_state(ckpt)
         self.freeze = saved
         if self.watch is not None:  # a recovery from NaN in mid-run, not a resume
             self.progress.forget_after(int(ckpt["epoch"]) + 1)
-            self.watch = FreezeWatch(unwrap_model(self.model), saved)
+            self.watch = self.watching(saved)
             self.watch.restore(self.progress.got_gradient, self.progress.fingerprints)
 
     @property
@@ -125,7 +126,7 @@ class ScheduledTrainer(StageTrainer):
 
     def _enter(self, epoch: int) -> None:
         assert self.watch is not None and self.freeze is not None
-        model = unwrap_model(self.model)
+        model = self.detector
         now = self.bound.freeze(epoch, self.signals)
         held, self._thawing, self._steps = set(self.freeze.selected_layers), frozenset(), 0
         if now != self.freeze:
@@ -135,15 +136,16 @@ class ScheduledTrainer(StageTrainer):
             self._fill(self.optimizer)
             self.freeze = now
             self._follow_ema()
-            self.watch = FreezeWatch(model, now)
+            self.watch = self.watching(now)
             self.progress.begin(now, self.watch.fingerprints, epoch)
             self._thawing = frozenset(held - set(now.selected_layers))
             for decision in self.bound.decisions(epoch + 1, self.signals):
                 if decision.epoch == epoch:
                     self.job.say(f"epoch {epoch + 1}: {self.progress.decide(decision)}")
         factors = self.bound.factors(epoch, self.signals)
-        # Fresh tensors of a frozen layer stay trainable, so they need a rate: that of the layer with the highest.
-        self._factors = tuple(factor or max(factors) for factor in factors)
+        # Fresh tensors of a frozen layer stay trainable, so they need a rate: that of the layer with the highest. The
+        # projectors of distillation, behind the last layer, learn at the same.
+        self._factors = (*(factor or max(factors) for factor in factors), max(factors))
         for number, group in enumerate(self.optimizer.param_groups):
             group["initial_lr"] = self.base_lr[number] * self._factors[group["layer"]]
             self.scheduler.base_lrs[number] = group["initial_lr"]
@@ -152,7 +154,7 @@ class ScheduledTrainer(StageTrainer):
 
     def _forget(self, changed: set[str]) -> None:
         """Drop the optimizer's state and the gradient of every tensor that freezes or thaws."""
-        parameters = dict(find_layers(unwrap_model(self.model)).named_parameters())
+        parameters = dict(find_layers(self.detector).named_parameters())
         for name in changed:
             self.optimizer.state.pop(parameters[name], None)
             parameters[name].grad = None
@@ -160,7 +162,7 @@ class ScheduledTrainer(StageTrainer):
     def _follow_ema(self) -> None:
         """Copy the live values of everything frozen into the EMA, which the checkpoint is made of."""
         assert self.freeze is not None
-        live, average = (dict(find_layers(m).state_dict()) for m in (unwrap_model(self.model), self.ema.ema))
+        live, average = (dict(find_layers(student_of(m)).state_dict()) for m in (self.model, self.ema.ema))
         buffers = (f"{name}.{part}" for name in self.freeze.batchnorms for part in _BUFFERS)
         with torch.no_grad():
             for name in (*self.freeze.frozen, *buffers):
@@ -226,7 +228,7 @@ class ScheduledTrainer(StageTrainer):
         """Note what later epochs decide by, before the checkpoint is written."""
         weights: dict[int, float] = {}
         moved: dict[int, float] = {}
-        for name, p in find_layers(unwrap_model(self.model)).named_parameters():
+        for name, p in find_layers(self.detector).named_parameters():
             if name in self._start:
                 index = int(name.split(".", 1)[0])
                 weights[index] = weights.get(index, 0.0) + float(p.detach().double().norm() ** 2)
@@ -263,5 +265,6 @@ class ScheduledTrainer(StageTrainer):
         self.audit_result = merge_audits(self.progress.intervals)
         held = interval_of(self.progress.intervals, int(epoch or self.epoch + 1))
         self.audit_result.checks.append(check_saved(held.fingerprints, saved_tensors(weights)))
+        self.audit_teacher(self.audit_result)
         self.progress.save(self.save_dir)
         strip_checkpoints(self.wdir)

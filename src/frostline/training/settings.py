@@ -62,7 +62,7 @@ _TAKEN: Mapping[str, str] = {
     "rect": "training shuffles and validation is rectangular, always",
     "single_cls": "it changes the classes of the dataset",
     "fraction": "give a smaller dataset",
-    "distill_model": "distillation is not an option of this version",
+    "distill_model": "say who teaches with --teacher, or with teacher: in a study file",
     "quantize": "quantised training is not an option of this version",
     "split": "a run is validated on val",
     "classes": "make a dataset of those classes: the run would be validated on others than it was trained on",

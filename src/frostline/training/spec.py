@@ -24,6 +24,7 @@ class RunSpec(BaseModel):
         seed: of every generator.
         trust: open checkpoints without the restricted loader.
         exact_resume: keep what resuming to the bit needs; see `training.exact`.
+        teacher: checkpoint that the model learns from beside the labels, or None; see `training.teacher`.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -37,6 +38,7 @@ class RunSpec(BaseModel):
     seed: int = 0
     trust: bool = False
     exact_resume: bool = False
+    teacher: str | None = None
 
     @property
     def epochs(self) -> int:

@@ -22,6 +22,7 @@ from frostline.training.machine import MemoryPeak
 from frostline.training.progress import Progress
 from frostline.training.saving import PREVIOUS, strip_checkpoints
 from frostline.training.scheduled import RATES, ScheduledTrainer
+from frostline.training.teacher import check_untouched
 from frostline.training.trainer import StageJob, StageTrainer
 
 logger = logging.getLogger(__name__)
@@ -47,6 +48,8 @@ class StageRun:
         device: `cpu`, `mps` or a GPU's number.
         freeze_fresh: see `FreezePlan`.
         exact: see `RunSpec.exact_resume`.
+        teacher: path of the checkpoint that the student learns from, or None.
+        teacher_print: its fingerprint.
     """
 
     number: int
@@ -61,6 +64,8 @@ class StageRun:
     device: str
     freeze_fresh: bool
     exact: bool = False
+    teacher: str | None = None
+    teacher_print: str | None = None
 
 
 @dataclass(frozen=True)
@@ -180,6 +185,8 @@ def _train(job: StageRun, state: str, memory: MemoryPeak, on_epoch: OnEpoch, say
     }
     if job.weights is not None:
         overrides["pretrained"] = job.weights
+    if job.teacher is not None:
+        overrides["distill_model"] = job.teacher
     if state == "resume":
         overrides["resume"] = str(job.folder / "weights" / "last.pt")
     else:
@@ -188,8 +195,11 @@ def _train(job: StageRun, state: str, memory: MemoryPeak, on_epoch: OnEpoch, say
     progress = Progress.load(job.folder) if state == "resume" else None
     kind = ScheduledTrainer if job.stage.scheduled else StageTrainer
     trainer = kind(
-        overrides, StageJob(job.stage, job.tag, job.freeze_fresh, progress, memory, on_epoch, say, job.exact)
-    )
+        overrides,
+        StageJob(
+            job.stage, job.tag, job.freeze_fresh, progress, memory, on_epoch, say, job.exact, job.teacher_print
+        ),
+    )  # fmt: skip
     trainer.train()
     audit = trainer.audit_result
     assert audit is not None
@@ -213,6 +223,8 @@ def _audit_from_disk(job: StageRun) -> Audit:
     audit.notes.append("interrupted after the last epoch: audited by the checkpoint, not by the live model")
     audit.checks.append(check_trained(progress.freeze, progress.got_gradient, audit))
     audit.checks.append(check_saved(fingerprints, saved_tensors(best_weights(job.folder))))
+    if job.teacher_print is not None:
+        audit.checks.append(check_untouched(job.teacher_print, progress.teacher or "missing", ", after the last epoch"))
     strip_checkpoints(job.folder / "weights")
     return audit
 

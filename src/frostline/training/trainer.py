@@ -18,7 +18,6 @@ import torch
 from torch import nn
 from ultralytics.models.yolo.detect import DetectionTrainer
 from ultralytics.utils import YAML
-from ultralytics.utils.torch_utils import unwrap_model
 
 from frostline.datasets import Dataset, PixelFormat, load_dataset, pixel_format
 from frostline.datasets.build import build_split
@@ -29,7 +28,6 @@ from frostline.freezing import (
     FreezeWatch,
     Stage,
     apply_freeze,
-    find_layers,
     put_batchnorms_in_eval,
     resolve_freeze,
     summarize_trainable_and_bn,
@@ -37,6 +35,7 @@ from frostline.freezing import (
 from frostline.training.checkpoints import count_transfer, saved_tensors
 from frostline.training.evaluation import RecordingValidator
 from frostline.training.exact import ExactResume
+from frostline.training.flags import ultralytics_freeze
 from frostline.training.images import float32_convolutions, pictures, to_device
 from frostline.training.machine import MemoryPeak, loader_workers, use_all_cores
 from frostline.training.progress import Progress
@@ -48,6 +47,7 @@ from frostline.training.saving import (
     strip_checkpoints,
     trim_rows,
 )
+from frostline.training.teacher import check_untouched, exact_fingerprint, projectors_of, student_of, teacher_of
 
 GRADIENTS = "gradients.csv"
 
@@ -65,6 +65,7 @@ class StageJob:
         on_epoch: called with (epochs done, epochs in all, validation metrics) after every epoch.
         say: called with a line for the user.
         exact: keep what resuming to the bit needs; see `training.exact`.
+        teacher: fingerprint of the teacher's checkpoint, or None without one.
     """
 
     stage: Stage
@@ -75,6 +76,7 @@ class StageJob:
     on_epoch: Callable[[int, int, dict[str, float]], None]
     say: Callable[[str], None]
     exact: bool = False
+    teacher: str | None = None
 
 
 class StageTrainer(DetectionTrainer):
@@ -125,19 +127,27 @@ class StageTrainer(DetectionTrainer):
         `args.yaml` and the checkpoint tell the truth to anybody who reads them without us.
         """
         super().set_model_attributes()
+        detector = self.detector
+        if detector is not self.model:  # a resume has rebuilt the wrapper by now, and only that was named
+            detector.nc, detector.names, detector.args = self.data["nc"], self.data["names"], self.args
         self.freeze = self.resolve()
-        self.args.freeze = ultralytics_freeze(self.model, self.freeze) or None
+        self.args.freeze = ultralytics_freeze(detector, self.freeze) or None
         YAML.save(self.save_dir / "args.yaml", vars(self.args))
+
+    @property
+    def detector(self) -> Any:
+        """The detector that is trained: with a teacher, the student within Ultralytics' wrapper."""
+        return student_of(self.model)
 
     def resolve(self) -> Freeze:
         """Return what is frozen where training starts."""
         if self.resume and self.job.progress is not None:
             return self.job.progress.freeze  # an EMA holds every tensor whole: what was fresh is known from then
-        return resolve_freeze(self.model, self.job.stage, self._fresh, self.job.freeze_fresh)
+        return resolve_freeze(self.detector, self.job.stage, self._fresh, self.job.freeze_fresh)
 
     def build_dataset(self, img_path: str, mode: str = "train", batch: int | None = None) -> Any:
         """Build a split: Ultralytics' own dataset for 8 bits, ours for more."""
-        stride = max(int(unwrap_model(self.model).stride.max()), 32)
+        stride = max(int(self.detector.stride.max()), 32)
         return build_split(
             self.args, img_path, batch, self.data, self.pixels, mode=mode, rect=mode == "val", stride=stride
         )
@@ -161,7 +171,7 @@ class StageTrainer(DetectionTrainer):
     def build_optimizer(self, model: nn.Module, *args: Any, **kwargs: Any) -> torch.optim.Optimizer:
         """Apply the freeze to the last tensor, then build the optimizer over what trains, and nothing else."""
         assert self.freeze is not None
-        apply_freeze(unwrap_model(model), self.freeze)
+        apply_freeze(student_of(model), self.freeze)
         optimizer: torch.optim.Optimizer = super().build_optimizer(model, *args, **kwargs)
         for group in optimizer.param_groups:
             group["params"] = [p for p in group["params"] if p.requires_grad]
@@ -174,8 +184,8 @@ class StageTrainer(DetectionTrainer):
         self._check_nothing_dropped()
         self._model_train()
         assert self.freeze is not None
-        model = unwrap_model(self.model)
-        self.watch = FreezeWatch(model, self.freeze)
+        model = self.detector
+        self.watch = self.watching(self.freeze)
         known = self.job.progress
         if self.resume and known is not None:
             self.progress = known
@@ -185,6 +195,10 @@ class StageTrainer(DetectionTrainer):
         else:
             self.progress = Progress(self.freeze, self._transfer, self.watch.fingerprints, seeds=self._seeds())
         summarize_trainable_and_bn(model, self.job.tag)
+
+    def watching(self, freeze: Freeze) -> FreezeWatch:
+        """Watch the detector, and know what distillation trains beside it."""
+        return FreezeWatch(self.detector, freeze, projectors_of(self.model))
 
     def _check_nothing_dropped(self) -> None:
         """Make sure that Ultralytics took every image: it leaves out what it cannot read, with a warning at most."""
@@ -206,7 +220,7 @@ class StageTrainer(DetectionTrainer):
         self._epoch_started = time.perf_counter()
         self.model.train()
         if self.freeze is not None:
-            put_batchnorms_in_eval(unwrap_model(self.model), self.freeze)
+            put_batchnorms_in_eval(self.detector, self.freeze)
         if self.exact is not None and self.watch is not None:
             self.exact.enter(self)
 
@@ -260,6 +274,8 @@ class StageTrainer(DetectionTrainer):
         self.progress.batch, self.progress.workers = int(self.batch_size), int(self.train_loader.num_workers)
         if self.best_fitness == self.fitness:
             self.progress.best_epoch = self.epoch + 1
+        if (teacher := teacher_of(self.model)) is not None:
+            self.progress.teacher = exact_fingerprint(teacher)
         self.progress.save(self.save_dir)
         self.job.on_epoch(self.epoch + 1, self.epochs, dict(self.metrics))
         return saved
@@ -283,20 +299,11 @@ class StageTrainer(DetectionTrainer):
         assert self.watch is not None
         weights = self.best if self.best.exists() else self.last
         self.audit_result = self.watch.audit(self.optimizer, saved_tensors(Path(str(weights))))
+        self.audit_teacher(self.audit_result)
         strip_checkpoints(self.wdir)
 
-
-def ultralytics_freeze(model: nn.Module, freeze: Freeze) -> list[int | str]:
-    """Write a freeze as Ultralytics' `freeze=` list: whole layers by index, parts of others by module path.
-
-    A module that has both frozen and trainable tensors of its own cannot be written so and is left out.
-    """
-    layers = find_layers(model)
-    frozen, free = set(freeze.frozen), set(freeze.trainable)
-    whole = [index for index in freeze.selected_layers if not any(name.startswith(f"{index}.") for name in free)]
-    entries: list[int | str] = list(whole)
-    for name, module in layers.named_modules():
-        own = [f"{name}.{part}" for part, _ in module.named_parameters(recurse=False)]
-        if name and own and int(name.split(".", 1)[0]) not in whole and all(part in frozen for part in own):
-            entries.append(name)
-    return entries
+    def audit_teacher(self, audit: Audit) -> None:
+        """Add to an audit whether the teacher, as it is now, is the one that was on disk before the run."""
+        teacher = teacher_of(self.model)
+        if self.job.teacher is not None:
+            audit.checks.append(check_untouched(self.job.teacher, exact_fingerprint(teacher) if teacher else "missing"))
