@@ -175,8 +175,8 @@ def _plan(path: Path | None, freeze: str | None, train_only: str | None, freeze_
 
 def _run(
     model: str, data: str, plan: FreezePlan, weights: str | None, teacher: str | None, project: Path,
-    name: str | None, seed: int, device: str | None, preset: str | None, trust: bool, exact: bool, quiet: bool, shutdown: str | None, yes: bool,
-    values: dict[str, Any],
+    name: str | None, seed: int, device: str | None, preset: str | None, trust: bool, exact: bool, quiet: bool,
+    shutdown: str | None, yes: bool, values: dict[str, Any],
 ) -> None:  # fmt: skip
     from frostline.cli.watch import watching
     from frostline.training import AuditError
@@ -186,8 +186,8 @@ def _run(
     try:
         with powering_off(shutdown, confirm(yes)), watching(quiet) as observer:
             run = train_run(
-                model, data, plan, weights=weights, teacher=teacher, project=project, name=name, seed=seed, device=device,
-                preset=preset, trust=trust, exact_resume=exact, observer=observer, **values,
+                model, data, plan, weights=weights, teacher=teacher, project=project, name=name, seed=seed,
+                device=device, preset=preset, trust=trust, exact_resume=exact, observer=observer, **values,
             )  # fmt: skip
     except AuditError as error:
         typer.echo(f"error: {error}", err=True)

@@ -11,8 +11,8 @@ from torch.utils.hooks import RemovableHandle
 
 from frostline.errors import InputError
 from frostline.freezing.layers import find_layers, is_fixed, layer_index
-from frostline.freezing.stage import Stage
 from frostline.freezing.selectors import Selection, describe_indices, select
+from frostline.freezing.stage import Stage
 
 BatchNorm = nn.modules.batchnorm._BatchNorm
 

@@ -16,9 +16,9 @@ import numpy as np
 from frostline.errors import InputError
 from frostline.freezing.apply import Freeze, freeze_selection, frozen_selection, resolve_freeze
 from frostline.freezing.layers import find_layers, is_fixed, layer_roles
-from frostline.freezing.stage import Stage
 from frostline.freezing.schedules import Adaptive, FreezeOut
 from frostline.freezing.selectors import Selection, describe_indices, select
+from frostline.freezing.stage import Stage
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,8 @@ from typing import Any
 from frostline.errors import InputError
 from frostline.freezing.apply import BatchNorm, apply_freeze, resolve_freeze
 from frostline.freezing.layers import find_layers
-from frostline.freezing.stage import Stage
 from frostline.freezing.selectors import first
+from frostline.freezing.stage import Stage
 
 
 def set_trainable_first_n_layers(yolo_model: Any, n: int) -> list[int]:

@@ -155,7 +155,8 @@ def estimate_run(
         data: its dataset.
         prepared: from `training.prepare`.
         device: `cpu`, `mps` or a GPU's number.
-        measured: batches timed before, by model, dataset, teacher and what was frozen; filled in, so that arms share them.
+        measured: batches timed before, by model, dataset, teacher and what was frozen; filled in, so that arms share
+            them.
     """
     measured = {} if measured is None else measured
     batch_size = int(spec.settings["batch"])

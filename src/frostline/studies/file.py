@@ -12,11 +12,14 @@ from frostline.analysis import METRICS
 from frostline.errors import InputError, did_you_mean, first_problem, shown
 from frostline.files import read_yaml
 from frostline.freezing import FreezePlan
+from frostline.studies.sweep import OWN_KEYS, expand
 from frostline.training import resolve_settings
 from frostline.training.spec import absolute, is_folder_name
+from frostline.training.teacher import check_weight
 
 HYPOTHESIS_METRICS = (*METRICS, "AP_small", "AP_medium", "AP_large")
-_OWN_KEYS = ("data", "model", "weights")
+NO_TEACHER = "none"
+"""An arm's `teacher` that is none, in a study that has one."""
 
 
 class _Model(BaseModel):
@@ -32,19 +35,21 @@ class Arm(_Model):
         model: checkpoint or model YAML of this arm, such as the YAML alone to train from scratch; None takes the
             study's, weights and all.
         weights: checkpoint that its model YAML starts from.
+        teacher: checkpoint that it learns from; None takes the study's, and `none` has none.
     """
 
     plan: FreezePlan = FreezePlan()
     data: str | None = None
     model: str | None = None
     weights: str | None = None
+    teacher: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return the arm as it stands in a study file."""
         plan = self.plan.to_dict()
         if not plan["freeze_fresh"]:
             del plan["freeze_fresh"]
-        own = {key: getattr(self, key) for key in _OWN_KEYS if getattr(self, key) is not None}
+        own = {key: getattr(self, key) for key in OWN_KEYS if getattr(self, key) is not None}
         return {**plan, **own}
 
 
@@ -71,6 +76,7 @@ class StudyFile(_Model):
         name: of the study.
         model: checkpoint or model YAML.
         weights: checkpoint that a model YAML starts from.
+        teacher: checkpoint that every arm without its own learns from (distillation), or None.
         data: data.yaml.
         train: resolved training arguments, the same for every arm.
         seeds: one run for each arm and seed.
@@ -84,6 +90,7 @@ class StudyFile(_Model):
     name: str
     model: str
     weights: str | None = None
+    teacher: str | None = None
     data: str
     train: dict[str, Any]
     seeds: tuple[int, ...] = Field(default=(0,), min_length=1)
@@ -128,7 +135,10 @@ class StudyFile(_Model):
                 )
             for arm in (hypothesis.better, hypothesis.than):
                 if arm not in self.arms:
-                    raise ValueError(f"hypothesis '{hypothesis.name}': no arm '{arm}'{did_you_mean(arm, self.arms)}")
+                    raise ValueError(
+                        f"hypothesis '{hypothesis.name}': no arm '{arm}'{did_you_mean(arm, self.arms)}; "
+                        f"there are {', '.join(self.arms)}"
+                    )
         lengths = {name: arm.plan.total_epochs for name, arm in self.arms.items()}
         if len(set(lengths.values())) > 1 and not self.unequal_epochs:
             told = ", ".join(f"{name} {length}" for name, length in lengths.items())
@@ -137,10 +147,10 @@ class StudyFile(_Model):
 
     @classmethod
     def parse(cls, value: Any, where: str = "study file", base: Path | None = None) -> StudyFile:
-        """Read a study from plain data, with paths, settings and epochs resolved.
+        """Read a study from plain data, with sweeps written out and paths, settings and epochs resolved.
 
         Args:
-            value: the keys of the attributes; `train` may hold `preset`.
+            value: the keys of the attributes, and `sweep`; `train` may hold `preset`. See `sweep.expand`.
             where: named in error messages.
             base: folder that relative paths are tried in first.
 
@@ -149,8 +159,8 @@ class StudyFile(_Model):
         """
         if not isinstance(value, dict):
             raise InputError(f"{where}: expected keys such as model, data and arms")
-        fields = dict(value)
-        known = list(cls.model_fields)
+        fields = expand(value, where)
+        known = [*cls.model_fields, "sweep"]
         for key in fields:
             if key not in known:
                 raise InputError(f"{where}: unknown key '{key}'{did_you_mean(str(key), known)}")
@@ -162,11 +172,14 @@ class StudyFile(_Model):
             raise InputError(f"{where}: train: expected key: value pairs")
         try:
             fields["train"] = resolve_settings(train)
+            arms = fields["arms"].values() if isinstance(fields["arms"], dict) else ()
+            taught = any(isinstance(one, dict) and one.get("teacher") for one in (fields, *arms))
+            check_weight(fields["train"], taught)
         except InputError as error:
             raise InputError(f"{where}: train: {error}") from error
         epochs = int(fields["train"]["epochs"])
         fields["arms"] = _arms(fields["arms"], epochs, where, base)
-        for key in ("model", "weights", "data"):
+        for key in OWN_KEYS:
             if fields.get(key) is not None:
                 if not isinstance(fields[key], str | Path):
                     raise InputError(f"{where}: {key}: expected a path or a name, got {shown(fields[key])}")
@@ -223,6 +236,7 @@ def read_plans(path: Path, arm: str | None = None) -> tuple[dict[str, FreezePlan
         if arm is not None:
             raise InputError(f"{path}: --arm {arm} is for a study file, and this has no arms")
         return {path.stem: FreezePlan.parse(value, str(path))}, None
+    value = expand(value, str(path))
     train = value.get("train")
     epochs = train.get("epochs") if isinstance(train, dict) else None
     if epochs is not None and (not isinstance(epochs, int) or epochs < 1):
@@ -243,11 +257,11 @@ def _arms(arms: Any, epochs: int, where: str, base: Path | None) -> dict[str, Ar
         value = given or {}
         if not isinstance(value, dict):
             raise InputError(f"{where}: arm {name}: expected a plan such as {{freeze: 0-2}}")
-        own = {key: value[key] for key in _OWN_KEYS if value.get(key) is not None}
-        plan = FreezePlan.parse({k: v for k, v in value.items() if k not in _OWN_KEYS}, f"{where}: arm {name}")
+        own = {key: value[key] for key in OWN_KEYS if value.get(key) is not None}
+        plan = FreezePlan.parse({k: v for k, v in value.items() if k not in OWN_KEYS}, f"{where}: arm {name}")
         for key, path in own.items():
             if not isinstance(path, str):
                 raise InputError(f"{where}: arm {name}: {key}: expected a path, got {shown(path)}")
-            own[key] = absolute(path, base)
+            own[key] = path if (key, path) == ("teacher", NO_TEACHER) else absolute(path, base)
         found[str(name)] = Arm(plan=plan.with_epochs(epochs), **own)
     return found

@@ -11,7 +11,7 @@ from typing import Any
 
 from frostline.errors import InputError
 from frostline.files import holds_files, read_yaml, write_text
-from frostline.studies.file import StudyFile
+from frostline.studies.file import NO_TEACHER, StudyFile
 from frostline.training import CheckedData, Observer, Prepared, Run, RunSpec, check_data, execute, prepare
 from frostline.training.machine import check_disk
 from frostline.training.progress import Progress
@@ -125,6 +125,7 @@ class Study:
 
     def _planned(self, name: str, seed: int) -> PlannedRun:
         arm = self.file.arms[name]
+        teacher = arm.teacher or self.file.teacher
         spec = RunSpec(
             arm=name,
             model=arm.model or self.file.model,
@@ -135,6 +136,7 @@ class Study:
             seed=seed,
             trust=self.trust,
             exact_resume=self.file.exact_resume,
+            teacher=None if teacher == NO_TEACHER else teacher,
         )
         return PlannedRun(spec, self.folder / name / f"seed{seed}")
 

@@ -142,8 +142,8 @@ def prepare(spec: RunSpec, data: CheckedData, folder: Path) -> Prepared:
         folder: where the run will go.
 
     Raises:
-        InputError: see `build_model`, `open_teacher`, `freezing.BoundStage` and `machine.check_disk`; or weights in which nothing
-            fits the model.
+        InputError: see `build_model`, `open_teacher`, `freezing.BoundStage` and `machine.check_disk`; or weights in
+            which nothing fits the model.
     """
     if data.pixels.deep and spec.settings.get("amp"):
         raise InputError(

@@ -10,8 +10,8 @@ from typing import Any
 from frostline.errors import InputError
 from frostline.files import write_json
 from frostline.freezing import Freeze, FreezePlan
-from frostline.training.collect import collect_stages, measure_run, worse_stage
 from frostline.training.checkpoints import locate_model
+from frostline.training.collect import collect_stages, measure_run, worse_stage
 from frostline.training.machine import (
     MemoryPeak,
     choose_device,
@@ -240,7 +240,13 @@ def depth_of(plan: FreezePlan, freezes: Sequence[Freeze]) -> int | None:
 
 
 def _stages(
-    spec: RunSpec, folder: Path, device: str, memory: MemoryPeak, observer: Observer, tag: str | None, prepared: Prepared
+    spec: RunSpec,
+    folder: Path,
+    device: str,
+    memory: MemoryPeak,
+    observer: Observer,
+    tag: str | None,
+    prepared: Prepared,
 ) -> list[StageResult]:
     stages = spec.plan.stages
     results: list[StageResult] = []

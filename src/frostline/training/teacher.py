@@ -1,7 +1,7 @@
-"""Distillation: the teacher opened and checked before a run, the student found within, and the teacher proven untouched.
+"""Distillation: the teacher opened and checked before a run, and proven untouched after it; the student found within.
 
-The loss is Ultralytics' own (`ultralytics.nn.distill_model`): while it trains, its wrapper holds the student, the teacher
-and projectors that bring the student's features to the teacher's width.
+The loss is Ultralytics' own (`ultralytics.nn.distill_model`): while it trains, its wrapper holds the student, the
+teacher and projectors that bring the student's features to the teacher's width.
 """
 
 from __future__ import annotations
