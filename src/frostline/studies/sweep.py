@@ -220,7 +220,7 @@ def _name(arm: str, given: Mapping[str, Any], axes: Sequence[Axis], values: Sequ
     """Name an arm after its values; a list of depths that is all there is names its arms as `ablate` does."""
     if not axes:
         return arm
-    only = axes[0].place[-1] if len(given) == 1 and len(axes) == 1 else None
+    only = axes[0].place[0] if len(given) == len(axes) == len(axes[0].place) == 1 else None
     if only in COUNTS and type(values[0]) is int and values[0] >= (only == "train_first"):
         return plan_name(FreezePlan.parse({only: values[0]}))
     places = [axis.place for axis in axes]
