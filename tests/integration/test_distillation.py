@@ -98,6 +98,8 @@ def test_a_distilled_run_audits_its_teacher_and_keeps_the_student_alone(
 def test_a_killed_run_goes_on_with_its_teacher_and_projectors(
     plan: dict[str, Any], teacher: Path, tiny_checkpoint: Path, tiny_data: Path, tmp_path: Path
 ) -> None:
+    from ultralytics import YOLO
+
     common: dict[str, Any] = {"teacher": teacher, "project": tmp_path, "name": "cut", "device": "cpu", **FOUR}
     parsed = fl.FreezePlan.parse(plan)
     with pytest.raises(KeyboardInterrupt):
@@ -108,6 +110,7 @@ def test_a_killed_run_goes_on_with_its_teacher_and_projectors(
     assert seen.seen == [3, 4] and run.audit_passed and audit(run.folder)["the teacher is untouched"]["passed"]
     assert run.record["stages"][0]["resumed_at"] == [3]
     assert len(column(run.folder / "results.csv", "train/dis_loss")) == 4
+    assert YOLO(run.weights).names == {0: "red", 1: "green", 2: "blue"}
 
 
 def test_a_kill_after_the_last_epoch_knows_the_teacher_of_that_epoch(
