@@ -110,7 +110,8 @@ def test_a_killed_run_goes_on_with_its_teacher_and_projectors(
     assert seen.seen == [3, 4] and run.audit_passed and audit(run.folder)["the teacher is untouched"]["passed"]
     assert run.record["stages"][0]["resumed_at"] == [3]
     assert len(column(run.folder / "results.csv", "train/dis_loss")) == 4
-    assert YOLO(run.weights).names == {0: "red", 1: "green", 2: "blue"}
+    last_one = run.folder / "weights" / "last.pt"  # best.pt may be from before the kill
+    assert YOLO(last_one).names == {0: "red", 1: "green", 2: "blue"}
 
 
 def test_a_kill_after_the_last_epoch_knows_the_teacher_of_that_epoch(
@@ -268,3 +269,61 @@ def test_a_sixteen_bit_batch_reaches_the_teacher_in_the_unit_range(
     assert run.audit_passed and run.record["pixels"]["kind"] == "uint16"
     assert seen and all(low >= 0 and 0.5 < high <= 1 for low, high, _ in seen)
     assert max(levels for _, _, levels in seen) > 256
+
+
+def test_the_loss_is_the_one_that_the_page_on_distillation_tells(teacher: Path, tiny_checkpoint: Path) -> None:
+    """By loops over images and positions, for a batch of two images of other sizes than square."""
+    from ultralytics.utils import DEFAULT_CFG
+
+    from frostline.training import open_checkpoint
+    from frostline.training.teacher import distilling
+
+    torch.manual_seed(0)
+    student = open_checkpoint(tiny_checkpoint)
+    student.args = DEFAULT_CFG
+    wrapper: Any = distilling(student, str(teacher))
+    wrapper.train()
+    batch = {
+        "img": torch.rand(2, 3, 64, 96), "cls": torch.zeros(2, 1), "batch_idx": torch.tensor([0.0, 1.0]),
+        "bboxes": torch.tensor([[0.5, 0.5, 0.4, 0.4], [0.3, 0.6, 0.2, 0.5]]),
+    }  # fmt: skip
+    taught: dict[str, Any] = {}
+    head = wrapper.teacher_model.model[-1]
+    head.register_forward_hook(lambda _m, inputs, output: taught.update(features=inputs[0], raw=output[1]))
+    learned: dict[str, Any] = {}
+    student.model[-1].register_forward_pre_hook(lambda _m, inputs: learned.update(features=list(inputs[0])))
+    losses, items = wrapper.loss(batch)
+    scores = taught["raw"]["scores"]
+    expected, start = 0.0, 0
+    for level, features in enumerate(taught["features"]):
+        brought = wrapper.projector[level](learned["features"][level]).detach()
+        count, channels, height, width = features.shape
+        total = weights = 0.0
+        for image in range(count):
+            for place in range(height * width):
+                weight = float(scores[image, :, start + place].sigmoid().max())
+                row, column = divmod(place, width)
+                total += weight * float(((brought - features)[image, :, row, column] ** 2).sum())
+                weights += weight
+        expected += total / (channels * weights)
+        start += height * width
+    assert float(items["dis_loss"]) == pytest.approx(expected * DEFAULT_CFG.dis, rel=1e-4)
+    assert float(losses.detach()[-1]) == pytest.approx(2 * expected * DEFAULT_CFG.dis, rel=1e-4)
+
+
+def test_a_plan_that_trains_the_head_alone_is_told_that_the_teacher_changes_nothing(
+    teacher: Path, tiny_checkpoint: Path, tiny_data: Path, tmp_path: Path
+) -> None:
+    from frostline.training import RunSpec, check_data, prepare, resolve_settings
+
+    def warnings(plan: dict[str, Any]) -> list[str]:
+        spec = RunSpec(
+            arm="a", model=str(tiny_checkpoint), data=str(tiny_data), plan=fl.FreezePlan.parse(plan),
+            settings=resolve_settings(FOUR), teacher=str(teacher),
+        )  # fmt: skip
+        found = prepare(spec, check_data(tiny_data), tmp_path / "run").warnings
+        return [warning for warning in found if "the teacher changes nothing" in warning]
+
+    assert len(warnings({"freeze": "backbone,neck"})) == 1
+    assert "in stage 2 in" in warnings({"stages": [{"epochs": 2}, {"epochs": 2, "train_only": "head"}]})[0]
+    assert warnings({"freeze": "backbone"}) == [] == warnings(ROLES)

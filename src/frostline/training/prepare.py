@@ -35,7 +35,7 @@ from frostline.training.machine import check_disk, hushed, lower_workers, moment
 from frostline.training.modelyaml import building, read_model_yaml
 from frostline.training.settings import mosaic_warning
 from frostline.training.spec import RunSpec
-from frostline.training.teacher import check_weight, open_teacher
+from frostline.training.teacher import hears_nothing, open_teacher
 
 logger = logging.getLogger(__name__)
 
@@ -153,8 +153,6 @@ def prepare(spec: RunSpec, data: CheckedData, folder: Path) -> Prepared:
     model, transfer = build_model(spec, data.dataset.names)
     if transfer.source is not None and transfer.loaded == 0:
         raise InputError(f"{spec.weights}: not one tensor fits {spec.model}; are they of the same family and size?")
-    if spec.teacher is not None:
-        check_weight(spec.settings, taught=True)
     teacher = open_teacher(spec.teacher, model, spec.model, spec.trust) if spec.teacher is not None else None
     stages = spec.plan.with_epochs(int(spec.settings["epochs"])).stages
     # Only the first stage can meet fresh tensors: each later one starts from a whole checkpoint of the one before.
@@ -181,6 +179,14 @@ def prepare(spec: RunSpec, data: CheckedData, folder: Path) -> Prepared:
     workers = spec.settings.get("workers")
     if workers is not None and lower_workers(int(workers)) < int(workers):
         notes.append(f"workers={workers} is more than this machine's cores: lowered to {lower_workers(int(workers))}")
+    if spec.teacher is not None:
+        deaf = [number for number, freeze in enumerate(freezes, 1) if hears_nothing(stages[number - 1], freeze)]
+        which = "" if len(stages) == 1 else f"in stage {', '.join(map(str, deaf))} "
+        if deaf:
+            notes.append(
+                f"the teacher changes nothing {which}in the model: its features are compared with those that the head "
+                "takes, and no layer before the head trains"
+            )
     if freezes[0].kept_fresh:
         notes.append(_fresh_note(freezes[0]))
     return Prepared(freezes, transfer, parameters, needed, imgsz, tuple(notes), data.pixels, teacher)

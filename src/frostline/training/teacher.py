@@ -14,7 +14,7 @@ from torch import nn
 from ultralytics.utils.torch_utils import unwrap_model
 
 from frostline.errors import InputError
-from frostline.freezing import AuditCheck, find_layers
+from frostline.freezing import AuditCheck, Freeze, Stage, find_layers
 from frostline.training.checkpoints import locate_model, open_checkpoint
 
 UNTOUCHED = "the teacher is untouched"
@@ -99,6 +99,16 @@ def open_teacher(teacher: str, student: nn.Module, name: str, trust: bool = Fals
 
 def _listed(strides: tuple[int, ...]) -> str:
     return ", ".join(map(str, strides))
+
+
+def hears_nothing(stage: Stage, freeze: Freeze) -> bool:
+    """Tell whether a stage leaves distillation nothing to change: it works on what the head takes.
+
+    Args:
+        stage: one stage of a plan.
+        freeze: what it freezes at its start.
+    """
+    return stage.unfreeze is None and not any(index < freeze.total_layers - 1 for index in freeze.trainable_layers)
 
 
 def check_weight(settings: dict[str, Any], taught: bool) -> None:

@@ -127,11 +127,8 @@ class StageTrainer(DetectionTrainer):
         `args.yaml` and the checkpoint tell the truth to anybody who reads them without us.
         """
         super().set_model_attributes()
-        detector = self.detector
-        if detector is not self.model:  # a resume has rebuilt the wrapper by now, and only that was named
-            detector.nc, detector.names, detector.args = self.data["nc"], self.data["names"], self.args
         self.freeze = self.resolve()
-        self.args.freeze = ultralytics_freeze(detector, self.freeze) or None
+        self.args.freeze = ultralytics_freeze(self.detector, self.freeze) or None
         YAML.save(self.save_dir / "args.yaml", vars(self.args))
 
     @property
