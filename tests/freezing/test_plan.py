@@ -99,3 +99,27 @@ def test_any_plan_survives_being_written_and_read(found: list[Stage], fresh: boo
     plan = FreezePlan(stages=tuple(found), freeze_fresh=fresh)
     assert FreezePlan.parse(plan.to_dict()) == plan
     assert plan.total_epochs == sum(stage.epochs or 0 for stage in found)
+
+
+def test_leading_layers_can_be_counted_in_any_stage() -> None:
+    assert FreezePlan.parse({"freeze_first": 3}) == FreezePlan.first(3)
+    assert FreezePlan.parse({"freeze_first": 0}) == FreezePlan.none()
+    assert FreezePlan.parse({"train_first": 6}) == FreezePlan.train_first(6)
+    two = FreezePlan.parse({"stages": [{"epochs": 1, "freeze_first": 2}, {"epochs": 2}]})
+    assert two.stages[0].freeze == "0-1" and "freeze_first" not in str(two.to_dict())
+
+
+@pytest.mark.parametrize(
+    ("plan", "message"),
+    [
+        ({"freeze_first": -1}, "freeze_first: expected a whole number of layers of at least 0, got -1$"),
+        ({"freeze_first": True}, "freeze_first: expected a whole number of layers of at least 0, got True$"),
+        ({"train_first": 0}, "train_first: 0 leaves nothing trainable$"),
+        ({"freeze_first": 1, "freeze": "0"}, "give freeze_first or freeze, not both$"),
+        ({"freeze_first": 1, "train_first": 1}, "give freeze_first or train_first, not both$"),
+        ({"freeze_first": 1, "stages": [{}]}, "give stages or freeze_first, not both$"),
+    ],
+)
+def test_a_wrong_count_of_layers_is_told(plan: dict[str, object], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        FreezePlan.parse(plan)

@@ -111,6 +111,11 @@ def test_the_studys_models_multiply_the_arms_without_their_own() -> None:
     assert start["w_n"] == ("n.yaml", "own.pt")
 
 
+def test_datasets_are_told_apart_by_their_folder() -> None:
+    found = study({"a": {"data": ["srgb/data.yaml", "log/data.yaml", "other.yaml"]}}).arms
+    assert list(found) == ["a_data_srgb", "a_data_log", "a_data_other"]
+
+
 def test_the_studys_rates_go_into_every_stage_without_its_own() -> None:
     arms = {"baseline": {}, "two": {"stages": [{"epochs": 2, "lr0": 0.5, "freeze_first": 2}, {"epochs": 4}]}}
     found = study(arms, train={"epochs": 6, "lr0": [0.1, 0.2]}).arms
@@ -124,6 +129,8 @@ def test_a_teacher_of_the_study_can_be_swept_replaced_and_sent_away() -> None:
     taught = {run.spec.arm: run.spec.teacher for run in Study(found, "x").runs()}
     assert taught == {"baseline": None, "d_teacher_s": "s.pt", "d_teacher_m": "m.pt", "own": "o.pt"}
     assert StudyFile.parse(yaml.safe_load(found.to_yaml())) == found
+    one = Study(study(arms, teacher="s.pt"), "x")
+    assert {run.spec.arm: run.spec.teacher for run in one.runs()} == {"baseline": None, "d": "s.pt", "own": "o.pt"}
     assert study({"a": {"teacher": "t.pt"}}, train={"dis": 2.0}).train["dis"] == 2.0
     with pytest.raises(InputError, match="dis: it weighs the distillation loss, and there is no teacher"):
         study({"a": {}}, train={"dis": 2.0})
