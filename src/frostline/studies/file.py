@@ -13,6 +13,7 @@ from frostline.errors import InputError, did_you_mean, first_problem, shown
 from frostline.files import read_yaml
 from frostline.freezing import FreezePlan
 from frostline.training import resolve_settings
+from frostline.training.pretraining import Pretraining
 from frostline.training.spec import absolute, is_folder_name
 
 HYPOTHESIS_METRICS = (*METRICS, "AP_small", "AP_medium", "AP_large")
@@ -32,12 +33,14 @@ class Arm(_Model):
         model: checkpoint or model YAML of this arm, such as the YAML alone to train from scratch; None takes the
             study's, weights and all.
         weights: checkpoint that its model YAML starts from.
+        pretrain: what its model is pretrained on before the runs, or None.
     """
 
     plan: FreezePlan = FreezePlan()
     data: str | None = None
     model: str | None = None
     weights: str | None = None
+    pretrain: Pretraining | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return the arm as it stands in a study file."""
@@ -45,6 +48,8 @@ class Arm(_Model):
         if not plan["freeze_fresh"]:
             del plan["freeze_fresh"]
         own = {key: getattr(self, key) for key in _OWN_KEYS if getattr(self, key) is not None}
+        if self.pretrain is not None:
+            own["pretrain"] = self.pretrain.to_dict()
         return {**plan, **own}
 
 
@@ -244,10 +249,15 @@ def _arms(arms: Any, epochs: int, where: str, base: Path | None) -> dict[str, Ar
         if not isinstance(value, dict):
             raise InputError(f"{where}: arm {name}: expected a plan such as {{freeze: 0-2}}")
         own = {key: value[key] for key in _OWN_KEYS if value.get(key) is not None}
-        plan = FreezePlan.parse({k: v for k, v in value.items() if k not in _OWN_KEYS}, f"{where}: arm {name}")
+        pretrain = value.get("pretrain")
+        plan = FreezePlan.parse(
+            {k: v for k, v in value.items() if k not in (*_OWN_KEYS, "pretrain")}, f"{where}: arm {name}"
+        )
         for key, path in own.items():
             if not isinstance(path, str):
                 raise InputError(f"{where}: arm {name}: {key}: expected a path, got {shown(path)}")
             own[key] = absolute(path, base)
+        if pretrain is not None:
+            own["pretrain"] = Pretraining.parse(pretrain, f"{where}: arm {name}: pretrain", base)
         found[str(name)] = Arm(plan=plan.with_epochs(epochs), **own)
     return found

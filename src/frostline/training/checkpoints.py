@@ -16,7 +16,6 @@ from frostline.errors import InputError, did_you_mean
 from frostline.freezing import LayerTable, find_layers, layer_table
 from frostline.training.modelyaml import building, read_model_yaml
 
-
 FRESH = "frostline_fresh"
 """Attribute of a checkpoint's model: its parameters that are random still. Plain Ultralytics carries it along."""
 

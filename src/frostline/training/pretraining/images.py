@@ -27,7 +27,8 @@ from frostline.imaging.folders import find_images
 from frostline.imaging.srgb import FULL_SCALE
 from frostline.training.machine import usable_cpus
 
-Item, Result = TypeVar("Item"), TypeVar("Result")
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 Progress = Callable[[int, int], None]
 SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 _TIFFS = (".tif", ".tiff")
@@ -92,7 +93,8 @@ def survey(root: str | Path, progress: Progress | None = None) -> ImageSet:
     if root.is_file():
         raise InputError(f"{root}: expected a folder of images to pretrain on, not a file")
     paths = tuple(root / path for path in find_images(root, SUFFIXES))
-    digests, failed = [], []
+    digests: list[str] = []
+    failed: list[tuple[Path, str]] = []
     for done, (path, outcome) in enumerate(_each(_digest, paths), 1):
         if isinstance(outcome, Exception):
             failed.append((path, f"{path}: {outcome.strerror}" if isinstance(outcome, OSError) else str(outcome)))

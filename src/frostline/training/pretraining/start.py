@@ -66,7 +66,8 @@ def open_start(model: str, weights: str | None, seed: int, trust: bool) -> Start
         check_trainable(module, model)
         if found is None:
             return Start(module, fresh_of(module), _file_digest(located))
-        config: dict[str, Any] = dict(module.yaml)  # a run takes the architecture of the one, the tensors of the other
+        config: dict[str, Any] = dict(module.yaml)  # type: ignore[arg-type]
+        # a run takes the architecture of the one, the tensors of the other
     else:
         config = read_model_yaml(located)
     module = _built(config, model, seed)
