@@ -76,6 +76,11 @@ class Readable:
         lines = [f"{count} {_in_words(pixels)}" for pixels, count in counts.items()]
         if self.lowest is not None:
             lines.append(f"their values run from {self.lowest:g} to {self.highest:g}; fine-tuning keeps all their bits")
+            if self.highest is not None and self.highest < min(p.high for p in self.deep.values() if p.deep) / 4:
+                lines.append(
+                    "warning: that is less than a quarter of the range: where it is the camera's, declare "
+                    "'pixels: {range: [LOW, HIGH]}' in a data.yaml, as training needs it too"
+                )
         return tuple(lines)
 
 

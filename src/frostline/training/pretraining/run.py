@@ -251,7 +251,8 @@ def _carry_out(planned: Planned, device: str, lightly: str, say: Say, on_step: O
     shutil.copyfile(work / LOG, result / LOG)
     result.replace(planned.folder)
     shutil.rmtree(work, ignore_errors=True)
-    say(f"loss {losses[0]:.4f} in epoch 1, {losses[-1]:.4f} in epoch {epochs}; {record['wall_seconds']:.1f} s")
+    later = f", {losses[-1]:.4f} in epoch {epochs}" if epochs > 1 else ""
+    say(f"loss {losses[0]:.4f} in epoch 1{later}; {record['wall_seconds']:.1f} s")
     changed = tuple(changes["changed_layers"])
     say(f"{changes['changed']} of {changes['tensors']} tensors changed, in layers {describe_indices(changed)}")
     if changes["fresh"]:
