@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +27,7 @@ pytestmark = [
     pytest.mark.skipif(lightly_version() is None, reason="lightly-train is not installed: the extra 'pretrain'"),
 ]
 TINY = {"epochs": 1, "imgsz": 64, "batch": 8}
+Pretrained = tuple[Path, list[str]]
 
 
 @pytest.fixture(scope="module")
@@ -40,9 +43,7 @@ def unlabelled(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def pretrained(
-    tiny_checkpoint: Path, unlabelled: Path, tmp_path_factory: pytest.TempPathFactory
-) -> tuple[Path, list[str]]:
+def pretrained(tiny_checkpoint: Path, unlabelled: Path, tmp_path_factory: pytest.TempPathFactory) -> Pretrained:
     said: list[str] = []
     cache = tmp_path_factory.mktemp("cache")
     return fl.pretrain(tiny_checkpoint, unlabelled, cache=cache, device="cpu", say=said.append, **TINY), said
@@ -52,7 +53,7 @@ def tensors(path: Path) -> dict[str, torch.Tensor]:
     return find_layers(open_checkpoint(path)).state_dict()
 
 
-def test_the_backbone_changed_and_nothing_else(pretrained: tuple[Path, list[str]], tiny_checkpoint: Path) -> None:
+def test_the_backbone_changed_and_nothing_else(pretrained: Pretrained, tiny_checkpoint: Path) -> None:
     checkpoint, said = pretrained
     before, after = tensors(tiny_checkpoint), tensors(checkpoint)
     assert before.keys() == after.keys()
@@ -65,18 +66,16 @@ def test_the_backbone_changed_and_nothing_else(pretrained: tuple[Path, list[str]
     assert any("16 uint16 images are copied to 8-bit PNG" in line for line in said)
 
 
-def test_plain_ultralytics_loads_and_predicts_with_it(
-    pretrained: tuple[Path, list[str]], tiny_checkpoint: Path
-) -> None:
+def test_plain_ultralytics_loads_and_predicts_with_it(pretrained: Pretrained, tiny_checkpoint: Path) -> None:
     model = YOLO(str(pretrained[0]))
     assert model.names == YOLO(str(tiny_checkpoint)).names
     model.predict(np.zeros((64, 64, 3), np.uint8), imgsz=64, device="cpu", verbose=False)
 
 
 def test_statistics_are_those_of_pixels_as_fine_tuning_shows_them(
-    pretrained: tuple[Path, list[str]], tiny_checkpoint: Path
+    pretrained: Pretrained, tiny_checkpoint: Path
 ) -> None:
-    """Pixels in [0, 1] hold no negative value, ImageNet-normalized ones do: a layer that sums its input tells them apart."""
+    """The mean of ImageNet-normalized pixels is about 0, and so would be what the first convolution makes of them."""
     from frostline.training.pretraining.worker import to_unit
 
     shown = torch.rand(2, 3, 8, 8)
@@ -95,8 +94,8 @@ def test_statistics_are_those_of_pixels_as_fine_tuning_shows_them(
     assert torch.corrcoef(torch.stack((towards, grey)))[0, 1] > 0.9
 
 
-def test_the_same_again_is_found_and_another_image_is_not(
-    pretrained: tuple[Path, list[str]], tiny_checkpoint: Path, unlabelled: Path
+def test_the_same_again_is_found_and_not_done_again(
+    pretrained: Pretrained, tiny_checkpoint: Path, unlabelled: Path
 ) -> None:
     said: list[str] = []
     cache = pretrained[0].parents[1]
@@ -108,6 +107,17 @@ def test_the_same_again_is_found_and_another_image_is_not(
     assert not list(cache.glob(".*.part"))
 
 
+class Listener:
+    def __init__(self) -> None:
+        self.said: list[str] = []
+
+    def say(self, text: str) -> None:
+        self.said.append(text)
+
+    def epoch(self, done: int, total: int, metrics: dict[str, float]) -> None:
+        pass
+
+
 def test_a_head_that_was_never_trained_stays_fresh(
     tiny_yaml: Path, unlabelled: Path, tiny_data: Path, tmp_path: Path
 ) -> None:
@@ -115,20 +125,19 @@ def test_a_head_that_was_never_trained_stays_fresh(
     fresh = fresh_of(open_checkpoint(checkpoint))
     assert {int(name.split(".")[0]) for name in fresh} == {13, 16, 17, 19, 20, 22, 23}, "YOLO11's neck and head"
     with pytest.raises(fl.InputError, match="would freeze random weights"):
-        fl.train(
-            checkpoint, tiny_data, fl.FreezePlan.parse({"freeze": "head"}), project=tmp_path, name="head", **SETTINGS
-        )
+        head = fl.FreezePlan.parse({"freeze": "head"})
+        fl.train(checkpoint, tiny_data, head, project=tmp_path, name="head", **SETTINGS)
+    observer = Listener()
     run = fl.train(
         checkpoint, tiny_data, fl.FreezePlan.parse({"freeze": "0-16"}), project=tmp_path, name="more", device="cpu",
-        **{**SETTINGS, "epochs": 1},
+        observer=observer, **{**SETTINGS, "epochs": 1},
     )  # fmt: skip
     assert run.audit_passed
     assert any("13.cv1.conv.weight" in line and "stay trainable" in line for line in observer.said)
-    assert any("19 of" in line or "parameters are fresh" in line for line in observer.said)
 
 
 def test_arms_share_a_pretraining_and_freeze_what_it_gave(
-    tiny_checkpoint: Path, tiny_data: Path, unlabelled: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tiny_checkpoint: Path, tiny_data: Path, unlabelled: Path, tmp_path: Path
 ) -> None:
     settings = {"method": "simclr", "images": str(unlabelled), **TINY}
     arms = {"baseline": {}, "pretrained": {"pretrain": settings}, "both": {"freeze": "0-2", "pretrain": settings}}
@@ -161,19 +170,14 @@ def test_arms_share_a_pretraining_and_freeze_what_it_gave(
 
 def test_distillation_takes_a_local_teacher(tiny_checkpoint: Path, unlabelled: Path, tmp_path: Path) -> None:
     """lightly-train's smallest ViT with random weights, as a file: the way of a real teacher, without the network."""
-    from frostline.training.pretraining.run import pretrain
-
     weights = tmp_path / "teacher.pth"
-    import subprocess
-    import sys
-
     program = (
         "import sys, torch\n"
         "from lightly_train._models.dinov2_vit.dinov2_vit_package import DINOv2ViTPackage as package\n"
         "torch.save(package.get_model('_vittest14', load_weights=False).state_dict(), sys.argv[1])"
     )
     subprocess.run([sys.executable, "-c", program, str(weights)], check=True, capture_output=True)
-    checkpoint = pretrain(
+    checkpoint = fl.pretrain(
         tiny_checkpoint, unlabelled, method="distillation", teacher="dinov2/_vittest14", teacher_weights=weights,
         cache=tmp_path / "cache", device="cpu", epochs=1, imgsz=56, batch=8,
     )  # fmt: skip
