@@ -16,7 +16,14 @@ from frostline.datasets import PixelFormat
 from frostline.errors import InputError
 from frostline.training.pretraining import Pretraining
 from frostline.training.pretraining.cache import content_key
-from frostline.training.pretraining.images import check_readable, copy_deep, survey, to_eight_bits
+from frostline.training.pretraining.images import (
+    check_readable,
+    copy_deep,
+    describe_formats,
+    pixel_formats,
+    survey,
+    to_eight_bits,
+)
 
 SIXTEEN = PixelFormat("uint16", 0, 65535, "linear")
 
@@ -65,8 +72,8 @@ def write(folder: Path) -> dict[str, np.ndarray]:
 def test_only_what_lightly_train_would_misread_is_copied(tmp_path: Path) -> None:
     arrays = write(tmp_path / "in")
     images = survey(tmp_path / "in")
-    readable = check_readable(images)
-    given = copy_deep(images, readable, tmp_path / "copies")
+    formats = pixel_formats(images)
+    given = copy_deep(images, formats, tmp_path / "copies")
     assert given[0] == tmp_path / "in" / "a.png"
     assert all(path.parent == tmp_path / "copies" and path.suffix == ".png" for path in given[1:])
     for path, (name, array) in zip(given[1:], arrays.items(), strict=True):
@@ -75,8 +82,8 @@ def test_only_what_lightly_train_would_misread_is_copied(tmp_path: Path) -> None
         full = {"uint8": 255, "uint16": 65535, "float32": 1}[kind]
         expected = array if kind == "uint8" else np.vectorize(lambda v, full=full: srgb(float(v) / full))(array)
         assert np.array_equal(read, expected), name
-    assert "2 uint16 images" in readable.describe()[0]
-    assert "value for value" in "".join(readable.describe())
+    told = describe_formats(formats, check_readable(images, formats))
+    assert told[0].startswith("2 uint16 images") and "value for value" in told[2]
 
 
 def test_the_range_that_a_data_yaml_declares_is_used(tmp_path: Path) -> None:
@@ -89,22 +96,31 @@ def test_the_range_that_a_data_yaml_declares_is_used(tmp_path: Path) -> None:
     text = "train: images/train\nval: images/val\nnames: {0: car}\n"
     data.write_text(text + "pixels: {range: [0, 4095]}\n")
     images = survey(tmp_path)
-    assert {pixels.high for pixels in check_readable(images, str(data)).deep.values()} == {4095}
-    assert "warning" not in "".join(check_readable(images, str(data)).describe())
-    assert "less than a quarter of the range" in "".join(check_readable(images).describe())
+    formats = pixel_formats(images, str(data))
+    assert {pixels.high for pixels in formats.values()} == {4095}
+    assert check_readable(images, formats) == (4095, 4095)
+    assert "warning" not in "".join(describe_formats(formats, (4095, 4095)))
+    assert "less than a quarter of the range" in "".join(describe_formats(pixel_formats(images), (4095, 4095)))
     data.write_text(text + "pixels: {range: [0, 1023]}\n")
     with pytest.raises(InputError, match="outside the range 0 to 1023"):
-        check_readable(images, str(data))
+        check_readable(images, pixel_formats(images, str(data)))
 
 
 def test_images_that_cannot_be_read_are_named_and_counted(tmp_path: Path) -> None:
     write(tmp_path / "in")
-    (tmp_path / "in" / "broken.tif").write_bytes(b"II*\0nothing")
-    whole = (tmp_path / "in" / "a.png").read_bytes()
-    (tmp_path / "in" / "cut.png").write_bytes(whole[: len(whole) // 2])
-    (tmp_path / "in" / "empty.jpg").touch()
+    images = tmp_path / "in"
+    (images / "broken.tif").write_bytes(b"II*\0nothing")
+    whole = (images / "a.png").read_bytes()
+    (images / "cut.png").write_bytes(whole[: len(whole) // 2])
+    (images / "empty.jpg").touch()
     with pytest.raises(InputError, match=r"3 of 8 images cannot be read: broken.tif, cut.png, empty.jpg .*mend them"):
-        check_readable(survey(tmp_path / "in"))
+        pixel_formats(survey(images))
+    for name in ("broken.tif", "cut.png", "empty.jpg"):
+        (images / name).unlink()
+    (images / "wrong.png").write_bytes(whole[:100] + bytes(60) + whole[160:])  # whole by its ends only
+    found = survey(images)
+    with pytest.raises(InputError, match=r"1 of 6 images cannot be read: wrong.png"):
+        check_readable(found, pixel_formats(found))
 
 
 @pytest.mark.parametrize("make", [lambda p: None, lambda p: p.mkdir(), lambda p: p.touch()])

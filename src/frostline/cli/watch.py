@@ -98,6 +98,8 @@ def steps(observer: Observer | None = None) -> Iterator[Callable[[str, int, int]
 
     def step(what: str, done: int, total: int) -> None:
         if what not in tasks:
+            if done >= total:
+                return
             if not quiet:
                 own.start()
             tasks[what] = progress.add_task(f"pretraining: {what}", total=total, score="")

@@ -79,7 +79,7 @@ class Pretrainings:
             kept = planned.kept
             state = f"kept in {kept.folder}" if kept else "done before their runs, and not counted in the estimate"
             lines.append(f"{', '.join(names)}: pretrained by {planned.describe()}: {state}")
-            lines += [f"{', '.join(names)}: {line}" for line in planned.readable.describe()]
+            lines += [f"{', '.join(names)}: {line}" for line in planned.conversion]
         return lines
 
     def _plan(self, spec: RunSpec, on_step: OnStep | None) -> Planned:

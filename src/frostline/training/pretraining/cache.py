@@ -37,12 +37,6 @@ class Kept:
         """The detector: plain Ultralytics loads it."""
         return self.folder / CHECKPOINT
 
-    @property
-    def losses(self) -> tuple[float, float]:
-        """Of the first and the last epoch; of the method, so only comparable within it."""
-        first, last = self.record["loss"]["first"], self.record["loss"]["last"]
-        return float(first), float(last)
-
     @classmethod
     def open(cls, folder: Path) -> Kept | None:
         """Read a pretraining's folder; None where it is not whole."""

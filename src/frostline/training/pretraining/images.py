@@ -7,6 +7,7 @@ decoded here first, and what lightly-train would read wrongly is given to it as 
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ from numpy.typing import NDArray
 
 from frostline.datasets import PixelFormat, load_dataset, pixel_format
 from frostline.datasets.exact import read_exact
-from frostline.datasets.headers import StoredAs
+from frostline.datasets.headers import stored_as
 from frostline.datasets.pixel_format import given_format, told_format
 from frostline.datasets.pixels import read_picture
 from frostline.errors import InputError
@@ -54,34 +55,22 @@ class ImageSet:
         return hashlib.sha256("\n".join(sorted(self.digests)).encode()).hexdigest()[:16]
 
 
-@dataclass(frozen=True)
-class Readable:
-    """What decoding every image told.
+def describe_formats(formats: dict[Path, PixelFormat], span: tuple[float, float] | None) -> tuple[str, ...]:
+    """Say in words what is converted and how: a line for each pixel format, and one for the values found.
 
-    Attributes:
-        deep: images that lightly-train needs 8-bit copies of, each with its pixel format.
-        lowest: value in the images of more than 8 bits, or None without such.
-        highest: the same.
+    Args:
+        formats: from `pixel_formats`.
+        span: from `check_readable`.
     """
-
-    deep: dict[Path, PixelFormat]
-    lowest: float | None = None
-    highest: float | None = None
-
-    def describe(self) -> tuple[str, ...]:
-        """Say in words what is converted and how, a line for each pixel format."""
-        counts: dict[PixelFormat, int] = {}
-        for pixels in self.deep.values():
-            counts[pixels] = counts.get(pixels, 0) + 1
-        lines = [f"{count} {_in_words(pixels)}" for pixels, count in counts.items()]
-        if self.lowest is not None:
-            lines.append(f"their values run from {self.lowest:g} to {self.highest:g}; fine-tuning keeps all their bits")
-            if self.highest is not None and self.highest < min(p.high for p in self.deep.values() if p.deep) / 4:
-                lines.append(
-                    "warning: that is less than a quarter of the range: where it is the camera's, declare "
-                    "'pixels: {range: [LOW, HIGH]}' in a data.yaml, as training needs it too"
-                )
-        return tuple(lines)
+    lines = [f"{count} {_in_words(pixels)}" for pixels, count in Counter(formats.values()).items()]
+    if span is not None:
+        lines.append(f"their values run from {span[0]:g} to {span[1]:g}; fine-tuning keeps all their bits")
+        if span[1] < min(pixels.high for pixels in formats.values() if pixels.deep) / 4:
+            lines.append(
+                "warning: that is less than a quarter of the range: where it is the camera's, declare "
+                "'pixels: {range: [LOW, HIGH]}' in a data.yaml, as training needs it too"
+            )
+    return tuple(lines)
 
 
 def survey(root: str | Path, progress: Progress | None = None) -> ImageSet:
@@ -111,57 +100,81 @@ def survey(root: str | Path, progress: Progress | None = None) -> ImageSet:
     return ImageSet(root, paths, tuple(digests))
 
 
-def check_readable(images: ImageSet, data: str | None = None, progress: Progress | None = None) -> Readable:
-    """Decode every image whole.
+def pixel_formats(images: ImageSet, data: str | None = None) -> dict[Path, PixelFormat]:
+    """Tell from the ends of the files which images lightly-train would misread, and what their values mean.
 
     Args:
         images: from `survey`.
         data: data.yaml whose `pixels:` counts for images of its type; for others, and without it, the range is that of
-            the type, and the encoding what our converters left in the file, or else linear: as `pixel_format` does.
+            the type, and the encoding what our converters left in the file, or else linear: as in training.
+
+    Raises:
+        InputError: some are empty, cut off, or of another type.
+    """
+    declared = pixel_format(load_dataset(data)) if data is not None else None
+    found: dict[Path, PixelFormat] = {}
+    failed: list[tuple[Path, str]] = []
+    for path, outcome in _each(lambda path: _format(path, declared), images.paths):
+        if isinstance(outcome, Exception):
+            failed.append((path, str(outcome)))
+        elif outcome is not None:
+            found[path] = outcome
+    _refuse(failed, len(images.paths), images.root)
+    return found
+
+
+def check_readable(
+    images: ImageSet, formats: dict[Path, PixelFormat], progress: Progress | None = None
+) -> tuple[float, float] | None:
+    """Decode every image whole.
+
+    Args:
+        images: from `survey`.
+        formats: from `pixel_formats`.
         progress: called with (images decoded, images in all).
+
+    Returns:
+        The lowest and the highest value in images of more than 8 bits; None where there are none.
 
     Raises:
         InputError: some cannot be read, hold values outside their range, or are not of one or three channels.
     """
-    declared = _declared(data)
-    deep: dict[Path, PixelFormat] = {}
     failed: list[tuple[Path, str]] = []
     spans: list[tuple[float, float]] = []
-    for done, (path, outcome) in enumerate(_each(lambda path: _look(path, declared), images.paths), 1):
+    for done, (path, outcome) in enumerate(_each(lambda path: _span(path, formats.get(path)), images.paths), 1):
         if isinstance(outcome, Exception):
             failed.append((path, str(outcome)))
         elif outcome is not None:
-            deep[path] = outcome[0]
-            spans += [outcome[1]] if outcome[0].deep else []
+            spans.append(outcome)
         if progress:
             progress(done, len(images.paths))
     _refuse(failed, len(images.paths), images.root)
-    if not spans:
-        return Readable(deep)
-    return Readable(deep, min(low for low, _ in spans), max(high for _, high in spans))
+    return (min(low for low, _ in spans), max(high for _, high in spans)) if spans else None
 
 
-def copy_deep(images: ImageSet, readable: Readable, folder: Path, progress: Progress | None = None) -> list[Path]:
+def copy_deep(
+    images: ImageSet, formats: dict[Path, PixelFormat], folder: Path, progress: Progress | None = None
+) -> list[Path]:
     """Write the 8-bit copies, and return what lightly-train is to read: copies, and the other images themselves.
 
     Args:
         images: from `survey`.
-        readable: from `check_readable`.
+        formats: from `pixel_formats`.
         folder: of the copies, PNG files named by content.
         progress: called with (copies written, copies in all).
     """
     names = {path: folder / f"{digest[:32]}.png" for path, digest in zip(images.paths, images.digests, strict=True)}
 
     def write(path: Path) -> None:
-        pixels = readable.deep[path]
+        pixels = formats[path]
         write_png8(names[path], to_eight_bits(read_exact(path, pixels)[..., ::-1], pixels))
 
-    for done, (_, outcome) in enumerate(_each(write, list(readable.deep)), 1):
+    for done, (_, outcome) in enumerate(_each(write, list(formats)), 1):
         if isinstance(outcome, Exception):
             raise outcome
         if progress:
-            progress(done, len(readable.deep))
-    return [names[path] if path in readable.deep else path.absolute() for path in images.paths]
+            progress(done, len(formats))
+    return [names[path] if path in formats else path.absolute() for path in images.paths]
 
 
 def to_eight_bits(image: NDArray[Any], pixels: PixelFormat) -> NDArray[np.uint8]:
@@ -191,26 +204,23 @@ def _curve(values: NDArray[Any], pixels: PixelFormat) -> NDArray[np.uint8]:
     return np.rint(share * 255).astype(np.uint8)
 
 
-def _look(path: Path, declared: PixelFormat | None) -> tuple[PixelFormat, tuple[float, float]] | None:
-    """Decode an image; return its format and its extremes where it needs a copy, None where it can be read as it is."""
-    image = read_picture(path)
-    kind = str(image.dtype)
-    if kind == "uint8" and path.suffix.lower() not in _TIFFS:
+def _format(path: Path, declared: PixelFormat | None) -> PixelFormat | None:
+    """Return the format of an image that needs a copy, None for one that lightly-train reads as it is."""
+    stored = stored_as(path)
+    if stored.kind == "uint8":  # Pillow does not read every TIFF that is read here
+        return PixelFormat("uint8", 0.0, 255.0, "srgb") if path.suffix.lower() in _TIFFS else None
+    if declared is not None and declared.kind == stored.kind:
+        return declared
+    return given_format(stored, told_format(path), str(path))
+
+
+def _span(path: Path, pixels: PixelFormat | None) -> tuple[float, float] | None:
+    """Decode an image; return its extremes if it has more than 8 bits."""
+    if pixels is None:
+        read_picture(path)
         return None
-    if kind not in ("uint8", "uint16", "float32"):
-        raise InputError(f"{path}: holds {kind} values; save the image as uint8, uint16 or float32")
-    if kind == "uint8":  # Pillow does not read every TIFF that is read here
-        pixels = PixelFormat("uint8", 0.0, 255.0, "srgb")
-    elif declared is not None and declared.kind == kind:
-        pixels = declared
-    else:
-        pixels = given_format(StoredAs(kind, by_opencv=False), told_format(path), str(path))
     image = read_exact(path, pixels)
-    return pixels, (float(image.min()), float(image.max()))
-
-
-def _declared(data: str | None) -> PixelFormat | None:
-    return pixel_format(load_dataset(data)) if data is not None else None
+    return (float(image.min()), float(image.max())) if pixels.deep else None
 
 
 def _in_words(pixels: PixelFormat) -> str:

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import json
-import os
 import shutil
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,6 +12,7 @@ from typing import Any
 
 import torch
 
+from frostline.datasets import PixelFormat
 from frostline.errors import InputError
 from frostline.files import write_json
 from frostline.freezing import describe_indices
@@ -38,11 +35,19 @@ from frostline.training.pretraining.cache import (
     locked,
     need_lightly,
 )
-from frostline.training.pretraining.images import ImageSet, Progress, Readable, check_readable, copy_deep, survey
+from frostline.training.pretraining.images import (
+    ImageSet,
+    Progress,
+    check_readable,
+    copy_deep,
+    describe_formats,
+    pixel_formats,
+    survey,
+)
+from frostline.training.pretraining.process import LOG, carry_out_job
 from frostline.training.pretraining.settings import Pretraining
-from frostline.training.pretraining.start import PretrainError, Start, finish, open_start, save_start
+from frostline.training.pretraining.start import Start, finish, open_start, save_start
 
-LOG = "lightly.log"
 CACHE = Path("runs/pretrain")
 Say = Callable[[str], None]
 OnStep = Callable[[str, int, int], None]
@@ -58,7 +63,8 @@ class Planned:
         model: name of the model, for messages and the record.
         start: the model.
         images: what to pretrain on.
-        readable: what decoding them told.
+        formats: of those that lightly-train needs 8-bit copies of.
+        span: the lowest and the highest value in those of more than 8 bits, if they were decoded.
         cache: folder of pretrained checkpoints.
     """
 
@@ -66,21 +72,24 @@ class Planned:
     model: str
     start: Start
     images: ImageSet
-    readable: Readable
+    formats: dict[Path, PixelFormat]
+    span: tuple[float, float] | None
     cache: Path
 
     @cached_property
     def folder(self) -> Path:
         """Where the result is kept, named by everything that decides it."""
-        digests = dict(zip(self.images.paths, self.images.digests, strict=True))
-        formats = {digests[path]: pixels for path, pixels in self.readable.deep.items()}
-        key = content_key(self.settings, self.start.digest, self.images.key, formats, lightly_version() or "none")
-        return self.cache / key
+        return self.cache / _content_key(self.settings, self.start, self.images, self.formats)
 
     @property
     def kept(self) -> Kept | None:
         """The result, where it is there already."""
         return Kept.open(self.folder)
+
+    @property
+    def conversion(self) -> tuple[str, ...]:
+        """What is converted and how, in words."""
+        return describe_formats(self.formats, self.span)
 
     def describe(self) -> str:
         """Say what it is: `simclr, 100 epochs at 224 px, batch 64, on 80 images of DIR`."""
@@ -179,10 +188,11 @@ def plan(
         hint = f"set batch to {count} or fewer, or add images" if count > 1 else "add images, at least two"
         raise InputError(f"{found.root}: {has}, fewer than a batch of {settings.batch}; {hint}")
     start = open_start(model, weights, settings.seed, trust)
-    readable = check_readable(found, settings.data or data, _counting("images decoded", on_step))
-    planned = Planned(settings, model, start, found, readable, cache)
-    _ = planned.folder  # the teacher's weights are read for it
-    return planned
+    formats = pixel_formats(found, settings.data or data)
+    span = None
+    if Kept.open(cache / _content_key(settings, start, found, formats)) is None:
+        span = check_readable(found, formats, _counting("images decoded", on_step))
+    return Planned(settings, model, start, found, formats, span, cache)
 
 
 def carry_out(planned: Planned, device: str | None, say: Say, on_step: OnStep | None = None) -> Kept:
@@ -203,33 +213,32 @@ def carry_out(planned: Planned, device: str | None, say: Say, on_step: OnStep | 
     """
     lightly = need_lightly()
     chosen = choose_device(device)
-    kept = planned.kept
-    if kept is None:
+    if planned.kept is None:
         with locked(planned.cache / f".{planned.folder.name}.lock"):
-            kept = planned.kept or _carry_out(planned, chosen, lightly, say, on_step)
-            if "new" in kept.record:
-                del kept.record["new"]
-                return kept
+            if planned.kept is None:  # no other process made it while this one waited
+                return _carry_out(planned, chosen, lightly, say, on_step)
+    kept = planned.kept
+    assert kept is not None
     say(f"pretrained already: {kept.checkpoint} ({planned.describe()})")
     return kept
 
 
 def _carry_out(planned: Planned, device: str, lightly: str, say: Say, on_step: OnStep | None) -> Kept:
     parameters = sum(p.numel() for p in planned.start.module.parameters())
-    copies = sum(path.stat().st_size for path in planned.readable.deep)
+    copies = sum(path.stat().st_size for path in planned.formats)
     check_disk(planned.cache, 2 * run_bytes(parameters, 2) + copies)
     say(f"pretraining {planned.model}: {planned.describe()}, on {describe_device(device)}")
-    for line in planned.readable.describe():
+    for line in planned.conversion:
         say(line)
     work = planned.cache / f".{planned.folder.name}.part"
     shutil.rmtree(work, ignore_errors=True)  # of a process that was killed
     work.mkdir(parents=True)
     started = time.perf_counter()
-    readable = copy_deep(planned.images, planned.readable, work / "images", _counting("8-bit copies", on_step))
+    readable = copy_deep(planned.images, planned.formats, work / "images", _counting("8-bit copies", on_step))
     save_start(planned.start, work / "start.pt")
     epochs = planned.settings.epochs
     job = _job(planned, readable, work.absolute(), device)
-    losses = _work(job, work.absolute(), epochs, planned, on_step)
+    losses = carry_out_job(job, work.absolute(), epochs, planned.settings, planned.model, _counting("epochs", on_step))
     trained = torch.load(work / worker.RESULT, map_location="cpu", weights_only=True)
     result = work / "result"
     changes = finish(planned.start, trained, result / CHECKPOINT)
@@ -240,7 +249,7 @@ def _carry_out(planned: Planned, device: str, lightly: str, say: Say, on_step: O
         "key": planned.folder.name,
         "images_key": planned.images.key,
         "image_count": len(planned.images.paths),
-        "conversion": list(planned.readable.describe()),
+        "conversion": list(planned.conversion),
         "model_changes": changes,
         "loss": {"first": losses[0], "last": losses[-1]},
         "device": describe_device(device),
@@ -257,7 +266,7 @@ def _carry_out(planned: Planned, device: str, lightly: str, say: Say, on_step: O
     say(f"{changes['changed']} of {changes['tensors']} tensors changed, in layers {describe_indices(changed)}")
     if changes["fresh"]:
         say(f"{len(changes['fresh'])} parameters are still random, and a run will count them as fresh")
-    return Kept(planned.folder, {**record, "new": True})
+    return Kept(planned.folder, record)
 
 
 def _job(planned: Planned, images: list[Path], work: Path, device: str) -> dict[str, Any]:
@@ -287,80 +296,10 @@ def _job(planned: Planned, images: list[Path], work: Path, device: str) -> dict[
     return job
 
 
-def _work(job: dict[str, Any], work: Path, epochs: int, planned: Planned, on_step: OnStep | None) -> list[float]:
-    """Let lightly-train work in a process of its own; return the loss of every epoch."""
-    environment = {
-        **os.environ,
-        "LIGHTLY_TRAIN_EVENTS_DISABLED": "1",  # it would tell its makers that a training began
-        "LIGHTLY_TRAIN_DATA_CACHE_DIR": str(work / "lists"),
-        "LIGHTLY_TRAIN_TMP_DIR": str(work / "lists"),
-        "NO_ALBUMENTATIONS_UPDATE": "1",  # it would ask the network for a newer version of itself
-        "OMP_NUM_THREADS": str(job["threads"]),
-        "MPLBACKEND": "Agg",
-        "TQDM_MININTERVAL": "10",  # its bar goes to a file
-    }
-    command = [sys.executable, "-m", worker.__name__, str(work / "job.json")]
-    with (work / LOG).open("w", encoding="utf-8") as log:
-        # a session of its own, so that Ctrl-C is dealt with here
-        process = subprocess.Popen(command, stdout=log, stderr=log, env=environment, start_new_session=True)
-        try:
-            while process.poll() is None:
-                time.sleep(0.2)
-                if on_step:
-                    on_step("epochs", len(_losses(work)), epochs)
-        finally:
-            if process.poll() is None:
-                process.kill()
-            process.wait()
-    losses = _losses(work)
-    if process.returncode != 0 or not (work / worker.RESULT).is_file():
-        raise _failure(work, planned, process.returncode)
-    if len(losses) < epochs:
-        raise PretrainError(
-            f"lightly-train stopped after {len(losses)} of {epochs} epochs, as the loss was no number any more; try a "
-            f"lower learning rate or a larger batch; see {work / LOG}"
-        )
-    return losses
-
-
-def _losses(work: Path) -> list[float]:
-    """Read the loss of each epoch from lightly-train's metrics, which may be written to just now."""
-    try:
-        lines = (work / "lightly" / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return []
-    found = {}
-    for line in lines:
-        try:
-            row = json.loads(line)
-        except ValueError:
-            continue
-        if "train_loss" in row and "epoch" in row:
-            found[int(row["epoch"])] = float(row["train_loss"])
-    return [found[epoch] for epoch in sorted(found)]
-
-
-def _failure(work: Path, planned: Planned, status: int) -> Exception:
-    """Tell in one line why lightly-train ended."""
-    try:
-        told = json.loads((work / worker.ERROR).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        told = {"kinds": [], "type": "", "message": f"it ended with status {status}"}
-    message, settings = " ".join(str(told["message"]).split())[:300], planned.settings
-    if "Could not identify backbone" in message:
-        return InputError(
-            f"{planned.model}: lightly-train finds no backbone in this model; it takes YOLOv5u, v6, v8, 11, 12 and 26"
-        )
-    if settings.method == "distillation":
-        name = settings.teacher or "lightly-train's own teacher"
-        if settings.teacher_weights is None and {"OSError", "ConnectionError", "TimeoutError"} & set(told["kinds"]):
-            return InputError(
-                f"{name}: not on this disk, and the download failed ({message}); give teacher and teacher_weights, a "
-                "file, or use method simclr"
-            )
-        if any(word in message for word in ("Unknown model", "available models", "Error(s) in loading state_dict")):
-            return InputError(f"teacher {name}: {message}")
-    return PretrainError(f"lightly-train failed ({told['type']}: {message}); see {work / LOG}")
+def _content_key(settings: Pretraining, start: Start, images: ImageSet, formats: dict[Path, PixelFormat]) -> str:
+    digests = dict(zip(images.paths, images.digests, strict=True))
+    meant = {digests[path]: pixels for path, pixels in formats.items()}
+    return content_key(settings, start.digest, images.key, meant, lightly_version() or "none")
 
 
 def _counting(what: str, on_step: OnStep | None) -> Progress | None:
