@@ -143,9 +143,8 @@ def test_arms_share_a_pretraining_and_freeze_what_it_gave(
     arms = {"baseline": {}, "pretrained": {"pretrain": settings}, "both": {"freeze": "0-2", "pretrain": settings}}
     path = tmp_path / "arms.yaml"
     train = {**SETTINGS, "epochs": 1}
-    path.write_text(
-        yaml.safe_dump({"model": str(tiny_checkpoint), "data": str(tiny_data), "train": train, "arms": arms})
-    )
+    study_file = {"model": str(tiny_checkpoint), "data": str(tiny_data), "train": train, "arms": arms}
+    path.write_text(yaml.safe_dump(study_file, sort_keys=False))
     study = fl.Study.from_yaml(path, tmp_path / "study")
     prepared = study.prepare()
     lines = study.pretrainings.describe({name: planned.spec for name, (planned, _, _) in prepared.items()})
@@ -209,7 +208,7 @@ def test_runs_do_not_use_albumentations_where_it_is_installed(
         args = get_cfg(overrides={**resolve_settings({}), "task": "detect", "mode": "train", **overrides})
         built = build_split(args, info["train"], 4, info, EIGHT_BITS, mode="train", rect=False, stride=32)
         found = [one for one in built.transforms.transforms if isinstance(one, Albumentations)]
-        return [one.transform for one in found if one.transform is not None]
+        return [inner for one in found if one.transform is not None for inner in one.transform.transforms]
 
     assert added() == []
     assert added(augmentations=None), "Ultralytics' own default would add some, or this test shows nothing"

@@ -234,11 +234,16 @@ def _carry_out(planned: Planned, device: str, lightly: str, say: Say, on_step: O
     shutil.rmtree(work, ignore_errors=True)  # of a process that was killed
     work.mkdir(parents=True)
     started = time.perf_counter()
-    readable = copy_deep(planned.images, planned.formats, work / "images", _counting("8-bit copies", on_step))
-    save_start(planned.start, work / "start.pt")
     epochs = planned.settings.epochs
-    job = _job(planned, readable, work.absolute(), device)
-    losses = carry_out_job(job, work.absolute(), epochs, planned.settings, planned.model, _counting("epochs", on_step))
+    try:
+        readable = copy_deep(planned.images, planned.formats, work / "images", _counting("8-bit copies", on_step))
+        save_start(planned.start, work / "start.pt")
+        job = _job(planned, readable, work.absolute(), device)
+        watch = _counting("epochs", on_step)
+        losses = carry_out_job(job, work.absolute(), epochs, planned.settings, planned.model, watch)
+    except (KeyboardInterrupt, InputError, OSError):
+        shutil.rmtree(work, ignore_errors=True)  # after anything else, its log is of use
+        raise
     trained = torch.load(work / worker.RESULT, map_location="cpu", weights_only=True)
     result = work / "result"
     changes = finish(planned.start, trained, result / CHECKPOINT)
