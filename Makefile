@@ -11,6 +11,11 @@ PYTHON ?=
 CANDIDATES := python3.11 python3.12 python3.10 python3 python
 IN_RANGE := import sys, venv, ensurepip; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 12))
 
+# Extras that test-extra and test-all install: words with spaces between.
+EXTRAS := pretrain
+comma := ,
+space := $(subst ,, )
+
 .PHONY: help setup demo test test-extra test-all lint bench docs clean
 
 help: ## Show this list
@@ -39,6 +44,11 @@ $(VENV)/.docs-installed: pyproject.toml constraints.txt | $(VENV)/.installed
 	$(BIN)/python -m pip install --disable-pip-version-check --quiet -c constraints.txt -e '.[docs]'
 	@touch $@
 
+# Not part of .installed: `make test` does without extras, and their tests then skip, saying what they need.
+$(VENV)/.extras-installed: pyproject.toml constraints.txt | $(VENV)/.installed
+	$(BIN)/python -m pip install --disable-pip-version-check --quiet -c constraints.txt -e '.[dev,$(subst $(space),$(comma),$(strip $(EXTRAS)))]'
+	@touch $@
+
 demo: $(VENV)/.installed ## Run the whole way from images to an answer, without the network
 	$(BIN)/frostline demo
 
@@ -46,10 +56,10 @@ test: $(VENV)/.installed ## Run the tests that need nothing beyond the repositor
 	$(BIN)/python -m pytest -m "not shared and not slow"
 
 # pytest exits with 5 when it selects no test: an error above, but an extra that has nothing to run has not failed.
-test-extra: $(VENV)/.installed ## Run only what test-all adds to test: trainings of minutes; real data, skipped if missing
+test-extra: $(VENV)/.extras-installed ## Run only what test-all adds to test: extras, trainings of minutes; real data, skipped if missing
 	$(BIN)/python -m pytest -m "shared or slow" || { status=$$?; [ $$status -eq 5 ] && echo "no test is marked so"; }
 
-test-all: $(VENV)/.installed ## Run everything
+test-all: $(VENV)/.extras-installed ## Run everything
 	$(BIN)/python -m pytest
 
 lint: $(VENV)/.installed ## Check style, format, types and the import rules between rooms

@@ -23,6 +23,7 @@ _HOME = {
     "layers": "frostline.training",
     "train": "frostline.training",
     "predict": "frostline.training",
+    "pretrain": "frostline.training.pretraining.run",
     "Run": "frostline.training",
     "Study": "frostline.studies",
     "compare": "frostline.analysis",

@@ -18,6 +18,7 @@ from frostline.cli.compare import EPILOG, ManyMetricsCommand, compare
 from frostline.cli.demo import demo
 from frostline.cli.layers import layers
 from frostline.cli.predict import predict
+from frostline.cli.pretrain import pretrain
 from frostline.cli.scenes import scenes
 from frostline.cli.train import train, two_stage
 from frostline.errors import InputError
@@ -41,6 +42,7 @@ app.command("ablate")(ablate)
 app.add_typer(study.app, name="study")
 app.command("compare", cls=ManyMetricsCommand, epilog=EPILOG)(compare)
 app.command("predict")(predict)
+app.command("pretrain")(pretrain)
 data.app.command("scenes")(scenes)
 app.add_typer(data.app, name="data")
 chroma.app.command("measure")(measure)

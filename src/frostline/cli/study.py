@@ -75,7 +75,7 @@ def status(
 def run_study(study: Study, device: str | None, dry_run: bool, quiet: bool, shutdown: str | None, yes: bool) -> None:
     """Run a study, or show what it would do, and leave with the right exit status."""
     from frostline.cli.train import confirm
-    from frostline.cli.watch import QuietObserver, watching
+    from frostline.cli.watch import QuietObserver, steps, watching
     from frostline.training.power import powering_off
 
     if dry_run:
@@ -90,7 +90,8 @@ def run_study(study: Study, device: str | None, dry_run: bool, quiet: bool, shut
                 else:
                     observer.say(f"\nrun {number} of {count}: {planned.label}")
 
-            outcome = study.run(device=device, observer=observer, on_run=on_run)
+            with steps(observer) as on_step:
+                outcome = study.run(device=device, observer=observer, on_run=on_run, on_step=on_step)
         if not outcome.complete:
             note_failure()
     print_states(study.states())
@@ -124,11 +125,13 @@ def print_dry_run(study: Study, device: str | None) -> None:
     from rich.markup import escape
 
     from frostline.cli.console import console, plain_table, show
+    from frostline.cli.watch import steps
     from frostline.probing import BatchCost, estimate_run
     from frostline.training import choose_device, describe_device
 
     chosen = choose_device(device)
-    prepared = study.prepare()
+    with steps() as on_step:
+        prepared = study.prepare(on_step)
     titles = ("arm", "frozen", "params frozen", "epochs", "hours a run", "disk", "memory")
     table = plain_table(*titles, left=frozenset({"arm", "frozen", "epochs"}))
     seeds, hours, disk = len(study.file.seeds), 0.0, 0
@@ -150,6 +153,7 @@ def print_dry_run(study: Study, device: str | None) -> None:
         f"{count} runs ({len(prepared)} arms, seeds {', '.join(map(str, study.file.seeds))}) on "
         f"{describe_device(chosen)}: about {_hours(hours)} and {disk / 2**30:.1f} GiB of disk. Estimated from one "
         "timed batch of each arm; start-up, checkpoints and plots are not in it.",
+        *study.pretrainings.describe({name: planned.spec for name, (planned, _, _) in prepared.items()}),
         *_warnings({name: run.warnings for name, (_, _, run) in prepared.items()}),
     )
 

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 
 if TYPE_CHECKING:
     from frostline.training import Observer
@@ -73,3 +81,36 @@ def watching(quiet: bool) -> Iterator[Observer]:
     )
     with hushed(), progress:
         yield QuietObserver(progress)
+
+
+@contextmanager
+def steps(observer: Observer | None = None) -> Iterator[Callable[[str, int, int], None]]:
+    """Give a function that shows how far a pretraining is: to be called with (what, done, in all).
+
+    A bar for each `what`, beside the bar of a quiet study, or on standard error where that is a terminal.
+    """
+    tasks: dict[str, TaskID] = {}
+    quiet = isinstance(observer, QuietObserver)
+    console = Console(stderr=True, highlight=False, emoji=False)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    own = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
+    progress = observer.progress if isinstance(observer, QuietObserver) else own
+
+    def step(what: str, done: int, total: int) -> None:
+        if what not in tasks:
+            if done >= total:
+                return
+            if not quiet:
+                own.start()
+            tasks[what] = progress.add_task(f"pretraining: {what}", total=total, score="")
+        progress.update(tasks[what], completed=done, total=total)
+        if done >= total:  # the next pretraining starts a bar of its own
+            progress.remove_task(tasks.pop(what))
+            if not tasks and not quiet:
+                own.stop()
+
+    try:
+        yield step
+    finally:
+        if not quiet:
+            own.stop()

@@ -14,6 +14,7 @@ from frostline.files import read_yaml
 from frostline.freezing import FreezePlan
 from frostline.studies.sweep import OWN_KEYS, expand
 from frostline.training import resolve_settings
+from frostline.training.pretraining import Pretraining
 from frostline.training.spec import absolute, is_folder_name
 from frostline.training.teacher import check_weight
 
@@ -36,6 +37,7 @@ class Arm(_Model):
             study's, weights and all.
         weights: checkpoint that its model YAML starts from.
         teacher: checkpoint that it learns from; None takes the study's, and `none` has none.
+        pretrain: what its model is pretrained on before the runs, or None.
     """
 
     plan: FreezePlan = FreezePlan()
@@ -43,6 +45,7 @@ class Arm(_Model):
     model: str | None = None
     weights: str | None = None
     teacher: str | None = None
+    pretrain: Pretraining | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return the arm as it stands in a study file."""
@@ -50,6 +53,8 @@ class Arm(_Model):
         if not plan["freeze_fresh"]:
             del plan["freeze_fresh"]
         own = {key: getattr(self, key) for key in OWN_KEYS if getattr(self, key) is not None}
+        if self.pretrain is not None:
+            own["pretrain"] = self.pretrain.to_dict()
         return {**plan, **own}
 
 
@@ -258,10 +263,15 @@ def _arms(arms: Any, epochs: int, where: str, base: Path | None) -> dict[str, Ar
         if not isinstance(value, dict):
             raise InputError(f"{where}: arm {name}: expected a plan such as {{freeze: 0-2}}")
         own = {key: value[key] for key in OWN_KEYS if value.get(key) is not None}
-        plan = FreezePlan.parse({k: v for k, v in value.items() if k not in OWN_KEYS}, f"{where}: arm {name}")
+        pretrain = value.get("pretrain")
+        plan = FreezePlan.parse(
+            {k: v for k, v in value.items() if k not in (*OWN_KEYS, "pretrain")}, f"{where}: arm {name}"
+        )
         for key, path in own.items():
             if not isinstance(path, str):
                 raise InputError(f"{where}: arm {name}: {key}: expected a path, got {shown(path)}")
             own[key] = path if (key, path) == ("teacher", NO_TEACHER) else absolute(path, base)
+        if pretrain is not None:
+            own["pretrain"] = Pretraining.parse(pretrain, f"{where}: arm {name}: pretrain", base)
         found[str(name)] = Arm(plan=plan.with_epochs(epochs), **own)
     return found

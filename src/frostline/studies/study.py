@@ -5,15 +5,17 @@ from __future__ import annotations
 import gc
 import logging
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from frostline.errors import InputError
 from frostline.files import holds_files, read_yaml, write_text
 from frostline.studies.file import NO_TEACHER, StudyFile
+from frostline.studies.pretraining import Pretrainings
 from frostline.training import CheckedData, Observer, Prepared, Run, RunSpec, check_data, execute, prepare
 from frostline.training.machine import check_disk
+from frostline.training.pretraining.run import OnStep
 from frostline.training.progress import Progress
 from frostline.training.record import LoggingObserver
 from frostline.training.spec import differences
@@ -98,6 +100,7 @@ class Study:
         self.file = file
         self.folder = Path(folder)
         self.trust = trust
+        self.pretrainings = Pretrainings(self.folder.parent / "pretrain")  # beside it: studies share them
 
     @classmethod
     def from_yaml(cls, path: str | Path, folder: str | Path | None = None, trust: bool = False) -> Study:
@@ -137,6 +140,7 @@ class Study:
             trust=self.trust,
             exact_resume=self.file.exact_resume,
             teacher=None if teacher == NO_TEACHER else teacher,
+            pretrain=arm.pretrain,
         )
         return PlannedRun(spec, self.folder / name / f"seed{seed}")
 
@@ -160,14 +164,17 @@ class Study:
                 "choose another --project"
             )
 
-    def prepare(self) -> dict[str, tuple[PlannedRun, CheckedData, Prepared]]:
+    def prepare(self, on_step: OnStep | None = None) -> dict[str, tuple[PlannedRun, CheckedData, Prepared]]:
         """Check every arm against model, data and disk before anything is written.
+
+        Args:
+            on_step: told of the images of pretrainings, which are hashed and decoded; see `OnStep`.
 
         Returns:
             By arm: its first run, its data, and what it freezes.
 
         Raises:
-            InputError: see `training.prepare`; or arms whose datasets do not pair by image name.
+            InputError: see `training.prepare` and `Pretrainings`; or arms whose datasets do not pair by image name.
         """
         self.check_folder()
         data: dict[str, CheckedData] = {}
@@ -178,6 +185,9 @@ class Study:
                 data[planned.spec.data] = check_data(planned.spec.data)
             checked = data[planned.spec.data]
             try:
+                planned = replace(planned, spec=self.pretrainings.settle(planned.spec, on_step))
+                if not all(_finished(self._planned(name, seed)) for seed in self.file.seeds):
+                    self.pretrainings.check(planned.spec)
                 found[name] = (planned, checked, prepare(planned.spec, checked, self.folder))
             except InputError as error:
                 raise InputError(f"arm {name}: {error}") from error
@@ -191,6 +201,7 @@ class Study:
         device: str | None = None,
         observer: Observer | None = None,
         on_run: Callable[[int, int, PlannedRun], None] | None = None,
+        on_step: OnStep | None = None,
     ) -> StudyOutcome:
         """Carry out every run that is not finished. A failed run does not stop the others.
 
@@ -198,12 +209,13 @@ class Study:
             device: see `training.train`.
             observer: told how each run goes; by default the log.
             on_run: called before each run with (its number from 1, how many, the run).
+            on_step: told how pretrainings go; see `OnStep`.
 
         Raises:
             InputError: see `prepare`; nothing was started then.
         """
         observer = observer or LoggingObserver()
-        prepared = self.prepare()
+        prepared = self.prepare(on_step)
         if not (self.folder / FILE).exists():
             write_text(self.folder / FILE, self.file.to_yaml())
         outcome = StudyOutcome()
@@ -212,13 +224,12 @@ class Study:
             if on_run is not None:
                 on_run(number, len(runs), planned)
             try:
-                run = execute(
-                    planned.spec,
-                    planned.folder,
-                    device=device,
-                    observer=observer,
-                    prepared=prepared[planned.spec.arm][2],
-                )
+                _, checked, ready = prepared[planned.spec.arm]
+                spec = self.pretrainings.settle(planned.spec)
+                if spec.pretrain is not None and not _finished(planned):
+                    spec = self.pretrainings.carry_out(spec, device, observer.say, on_step)
+                    ready = prepare(spec, checked, self.folder)
+                run = execute(spec, planned.folder, device=device, observer=observer, prepared=ready)
                 outcome.finished.append(run)
             except Exception as error:
                 reason = " ".join(f"{type(error).__name__}: {error}".split())
@@ -231,6 +242,11 @@ class Study:
     def states(self) -> list[RunState]:
         """Tell where every run stands, from what is on disk."""
         return [_state(planned) for planned in self.runs()]
+
+
+def _finished(planned: PlannedRun) -> bool:
+    run = Run.open(planned.folder)
+    return run is not None and run.status == "finished"
 
 
 def _state(planned: PlannedRun) -> RunState:

@@ -16,6 +16,9 @@ from frostline.errors import InputError, did_you_mean
 from frostline.freezing import LayerTable, find_layers, layer_table
 from frostline.training.modelyaml import building, read_model_yaml
 
+FRESH = "frostline_fresh"
+"""Attribute of a checkpoint's model: its parameters that are random still. Plain Ultralytics carries it along."""
+
 
 @dataclass(frozen=True)
 class Transfer:
@@ -187,11 +190,19 @@ def check_trainable(module: nn.Module, name: str | Path) -> None:
         raise InputError(f"{name}: not a detection model (its head is {head})")
 
 
+def fresh_of(source: nn.Module) -> frozenset[str]:
+    """Return the parameters of a checkpoint that never trained, by name below the layer list; few checkpoints say so.
+
+    One that was pretrained from a model YAML does: its head came with the checkpoint, and is as random as before.
+    """
+    return frozenset(str(name) for name in getattr(source, FRESH, ()))
+
+
 def count_transfer(module: nn.Module, source: nn.Module | None, name: str | None) -> Transfer:
     """Count what a model holds of a checkpoint's tensors, after they were loaded.
 
     A tensor came whole when it equals the checkpoint's of the same name, or holds the same values in another order (a
-    classification branch whose classes were reordered by name).
+    classification branch whose classes were reordered by name). One that the checkpoint itself calls random did not.
 
     Args:
         module: the loaded model.
@@ -203,7 +214,8 @@ def count_transfer(module: nn.Module, source: nn.Module | None, name: str | None
     if source is None:
         return Transfer(0, len(target), frozenset(parameters), None)
     given = find_layers(source).float().state_dict()
-    whole = {key for key, value in target.items() if key in given and _same_values(value, given[key])}
+    known = given.keys() - fresh_of(source)
+    whole = {key for key, value in target.items() if key in known and _same_values(value, given[key])}
     return Transfer(len(whole), len(target), frozenset(parameters - whole), name)
 
 

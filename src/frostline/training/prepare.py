@@ -22,7 +22,7 @@ from frostline.datasets import (
 )
 from frostline.datasets.headers import check_images, pictures_replaced
 from frostline.errors import InputError
-from frostline.freezing import BoundStage, Freeze
+from frostline.freezing import BoundStage, Freeze, select
 from frostline.training.checkpoints import (
     Transfer,
     check_trainable,
@@ -106,31 +106,41 @@ def build_model(spec: RunSpec, names: dict[int, str]) -> tuple[nn.Module, Transf
     """
     from ultralytics.nn.tasks import DetectionModel
 
-    located = locate_model(spec.model)
+    name, weights = spec.start
+    located = locate_model(name)
     source: nn.Module | None = None
     config: Any
     if located.endswith(".pt"):
         source = open_checkpoint(located, spec.trust)
-        check_trainable(source, spec.model)
+        check_trainable(source, name)
         config = source.yaml
     else:
         config = read_model_yaml(located)
         if "RTDETRDecoder" in str(config.get("head")):
             raise InputError(
-                f"{spec.model}: RT-DETR cannot be trained here yet, Ultralytics trains it with another trainer; "
+                f"{name}: RT-DETR cannot be trained here yet, Ultralytics trains it with another trainer; "
                 "`frostline layers` shows it"
             )
-    if spec.weights is not None:
-        source = open_checkpoint(locate_model(spec.weights), spec.trust)
+    if weights is not None:
+        source = open_checkpoint(locate_model(weights), spec.trust)
     with hushed():
-        with building(spec.model):
+        with building(name):
             model = DetectionModel(config, ch=3, nc=len(names), verbose=False)
-        check_trainable(model, spec.model)
+        check_trainable(model, name)
         if spec.settings.get("cls_remap", True):
             model.names = names
         if source is not None:
             model.load(source, verbose=False)
-    return model, count_transfer(model, source, spec.weights or spec.model)
+    transfer = count_transfer(model, source, weights or name)
+    return model, transfer if spec.pretrain is None or spec.pretrained else _foreseen(model, transfer)
+
+
+def _foreseen(model: nn.Module, transfer: Transfer) -> Transfer:
+    """Say what will have trained once the model is pretrained, which is still to come: its backbone, at the most."""
+    backbone = select("backbone", model)
+    fresh = frozenset(name for name in transfer.fresh if name not in backbone)
+    source = transfer.source or "the pretraining that is still to come"
+    return Transfer(transfer.loaded + len(transfer.fresh) - len(fresh), transfer.total, fresh, source)
 
 
 def prepare(spec: RunSpec, data: CheckedData, folder: Path) -> Prepared:

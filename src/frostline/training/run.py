@@ -21,6 +21,7 @@ from frostline.training.machine import (
     versions,
 )
 from frostline.training.prepare import Prepared, check_data, prepare
+from frostline.training.pretraining.cache import Kept
 from frostline.training.record import RECORD, AuditError, LoggingObserver, Observer, Run
 from frostline.training.settings import resolve_settings
 from frostline.training.spec import RunSpec, absolute, is_folder_name, stage_tag
@@ -206,6 +207,7 @@ def execute(
         "device": describe_device(chosen),
         "threads": usable_threads(),
         "load_average": {"start": load_average(), "end": None},
+        "pretraining": pretraining_record(spec),
         "versions": versions(),
         "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
     }
@@ -229,6 +231,15 @@ def execute(
     if record["audit"] != "PASS":
         raise AuditError(f"{folder}: the audit failed; see {folder / 'audit.json'}")
     return Run(folder, record)
+
+
+def pretraining_record(spec: RunSpec) -> dict[str, Any] | None:
+    """Return where a run's pretrained checkpoint lies and what its record says of how it came about."""
+    kept = Kept.open(Path(spec.pretrained).parent) if spec.pretrained is not None else None
+    if kept is None:
+        return None
+    told = ("key", "image_count", "conversion", "model_changes", "loss", "wall_seconds", "versions")
+    return {"checkpoint": str(kept.checkpoint), **{key: kept.record.get(key) for key in told}}
 
 
 def depth_of(plan: FreezePlan, freezes: Sequence[Freeze]) -> int | None:
@@ -264,8 +275,8 @@ def _stages(
                     folder=folder if len(stages) == 1 else folder / f"stage{number}",
                     stage=stage,
                     tag=stage_tag(tag or spec.arm, number, len(stages)),
-                    model=spec.model if number == 1 else str(results[-1].weights.resolve()),
-                    weights=spec.weights if number == 1 else None,
+                    model=spec.start[0] if number == 1 else str(results[-1].weights.resolve()),
+                    weights=spec.start[1] if number == 1 else None,
                     data=spec.data,
                     seed=spec.seed,
                     settings={**spec.stage_settings(stage), "imgsz": prepared.imgsz},

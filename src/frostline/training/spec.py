@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from frostline.freezing import FreezePlan, Stage, describe_indices
+from frostline.training.pretraining.settings import Pretraining
 
 
 class RunSpec(BaseModel):
@@ -25,6 +26,9 @@ class RunSpec(BaseModel):
         trust: open checkpoints without the restricted loader.
         exact_resume: keep what resuming to the bit needs; see `training.exact`.
         teacher: checkpoint that the model learns from beside the labels, or None; see `training.teacher`.
+        pretrain: what the model is pretrained on first, or None.
+        pretrain_images: key of the contents of the images that it is pretrained on.
+        pretrained: the checkpoint that came of it, which the run starts from; a place on this disk, not a setting.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -39,6 +43,14 @@ class RunSpec(BaseModel):
     trust: bool = False
     exact_resume: bool = False
     teacher: str | None = None
+    pretrain: Pretraining | None = None
+    pretrain_images: str | None = None
+    pretrained: str | None = None
+
+    @property
+    def start(self) -> tuple[str, str | None]:
+        """Model and weights that training starts from: those of the pretraining, where there was one."""
+        return (self.model, self.weights) if self.pretrained is None else (self.pretrained, None)
 
     @property
     def epochs(self) -> int:
@@ -53,8 +65,10 @@ class RunSpec(BaseModel):
         return {**self.settings, **own}
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the spec as plain data, `trust` left out: it does not change a result."""
-        return {**self.model_dump(mode="json", exclude={"trust", "plan"}), "plan": self.plan.to_dict()}
+        """Return the spec as plain data, `trust` and `pretrained` left out: they do not change a result."""
+        values = self.model_dump(mode="json", exclude={"trust", "plan", "pretrain", "pretrained"})
+        pretrain = self.pretrain.to_dict() if self.pretrain is not None else None
+        return {**values, "pretrain": pretrain, "plan": self.plan.to_dict()}
 
 
 def differences(old: dict[str, Any], new: dict[str, Any], prefix: str = "") -> list[str]:
