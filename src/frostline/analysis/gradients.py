@@ -75,7 +75,9 @@ def read_gradients(run: RunFolder) -> GradientTable:
     if not files[0].is_file():
         files = sorted(run.path.glob(f"stage*/{GRADIENTS}"), key=lambda file: int(file.parent.name[5:] or 0))
     if not files:
-        raise InputError(f"{run.path}: has no {GRADIENTS}; Frostline writes one as it trains, plain Ultralytics does not")
+        raise InputError(
+            f"{run.path}: has no {GRADIENTS}; Frostline writes one as it trains, plain Ultralytics does not"
+        )
     rows: list[dict[str, str]] = []
     for file in files:
         before = int(rows[-1]["epoch"]) if rows else 0
@@ -87,12 +89,17 @@ def read_gradients(run: RunFolder) -> GradientTable:
 def _rows(path: Path) -> list[dict[str, str]]:
     try:
         with path.open(encoding="utf-8", newline="") as stream:
-            rows = [{str(key).strip(): (value or "").strip() for key, value in row.items() if key} for row in csv.DictReader(stream)]
+            rows = [
+                {str(key).strip(): (value or "").strip() for key, value in row.items() if key}
+                for row in csv.DictReader(stream)
+            ]
         whole = [row for row in rows if row.get("epoch", "").isdigit() and int(row["epoch"]) > 0]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"{path}: cannot be read as CSV ({error})") from error
     if not whole or "layer_0" not in whole[0]:
-        raise InputError(f"{path}: no table of gradients; expected columns epoch, layer_0, layer_1, ... and a row an epoch")
+        raise InputError(
+            f"{path}: no table of gradients; expected columns epoch, layer_0, layer_1, ... and a row an epoch"
+        )
     return whole
 
 

@@ -16,6 +16,7 @@ from frostline.cli.chroma_estimate import estimate
 from frostline.cli.chroma_look import measure, view
 from frostline.cli.compare import EPILOG, ManyMetricsCommand, compare
 from frostline.cli.demo import demo
+from frostline.cli.explain import explain
 from frostline.cli.gradients import gradients
 from frostline.cli.layers import layers
 from frostline.cli.predict import predict
@@ -41,6 +42,7 @@ app.command("two-stage")(two_stage)
 app.command("ablate")(ablate)
 app.add_typer(study.app, name="study")
 app.command("compare", cls=ManyMetricsCommand, epilog=EPILOG)(compare)
+app.command("explain")(explain)
 app.command("gradients")(gradients)
 app.command("predict")(predict)
 data.app.command("scenes")(scenes)

@@ -65,7 +65,9 @@ def _print(tables: list[GradientTable], relative: bool) -> None:
         assert values is not None
         trained = np.flatnonzero(np.isfinite(values).any(axis=1))
         means = {int(index): float(np.nanmean(values[index])) for index in trained}
-        ends = [f"{pick(means, key=means.__getitem__)} ({pick(means.values()):.3g})" if means else "" for pick in (max, min)]
+        ends = [
+            f"{pick(means, key=means.__getitem__)} ({pick(means.values()):.3g})" if means else "" for pick in (max, min)
+        ]
         out.add_row(table.name, str(len(table.measured)), str(len(means)), *ends)
     kind = "gradient norm over weight norm" if relative else "gradient norm"
     show(out, f"Strongest and weakest: the layer with the largest and the smallest mean {kind} over the epochs.")

@@ -54,7 +54,9 @@ def draw_gradients(runs: Sequence[RunFolder], out: Path, *, relative: bool = Tru
     tables = [read_gradients(run) for run in runs]
     for run, table in zip(runs, tables, strict=True):
         if table.values(relative) is None:
-            raise InputError(f"{run.path}: its gradients.csv is of an earlier version, without relative norms; use --norm")
+            raise InputError(
+                f"{run.path}: its gradients.csv is of an earlier version, without relative norms; use --norm"
+            )
     scale = _scale(tables, relative)
     structures = _structures(runs)
     with matplotlib.rc_context(STYLE):
@@ -137,9 +139,7 @@ def _panel(
         mark_roles(axes, structure.roles)
 
 
-def _colours(
-    table: GradientTable, structure: Structure | None, scale: LogNorm, relative: bool
-) -> NDArray[np.float64]:
+def _colours(table: GradientTable, structure: Structure | None, scale: LogNorm, relative: bool) -> NDArray[np.float64]:
     values = table.values(relative)
     assert values is not None
     image = np.asarray(_MAP(scale(np.nan_to_num(values))), dtype=np.float64)[..., :3]

@@ -50,6 +50,7 @@ from frostline.training.saving import (
     trim_rows,
 )
 
+
 @dataclass(frozen=True)
 class StageJob:
     """What the trainer must know beside Ultralytics' arguments.
