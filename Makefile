@@ -6,6 +6,8 @@ SHELL := /bin/bash
 
 VENV := .venv
 BIN := $(VENV)/bin
+# What tests beyond `make test` need, joined by commas; they skip without.
+EXTRAS := explain
 # PYTHON=/path/to/python picks an interpreter; without it, the first of these that runs, is in range and has venv.
 PYTHON ?=
 CANDIDATES := python3.11 python3.12 python3.10 python3 python
@@ -35,6 +37,10 @@ $(VENV)/.installed: pyproject.toml constraints.txt | $(BIN)/python
 	$(BIN)/python -m pip install --disable-pip-version-check --quiet -c constraints.txt -e '.[dev]'
 	@touch $@
 
+$(VENV)/.extras-installed: pyproject.toml constraints.txt | $(VENV)/.installed
+	$(BIN)/python -m pip install --disable-pip-version-check --quiet -c constraints.txt -e '.[dev,$(EXTRAS)]'
+	@touch $@
+
 $(VENV)/.docs-installed: pyproject.toml constraints.txt | $(VENV)/.installed
 	$(BIN)/python -m pip install --disable-pip-version-check --quiet -c constraints.txt -e '.[docs]'
 	@touch $@
@@ -46,10 +52,10 @@ test: $(VENV)/.installed ## Run the tests that need nothing beyond the repositor
 	$(BIN)/python -m pytest -m "not shared and not slow"
 
 # pytest exits with 5 when it selects no test: an error above, but an extra that has nothing to run has not failed.
-test-extra: $(VENV)/.installed ## Run only what test-all adds to test: trainings of minutes; real data, skipped if missing
+test-extra: $(VENV)/.extras-installed ## Run only what test-all adds to test: trainings of minutes; real data, skipped if missing
 	$(BIN)/python -m pytest -m "shared or slow" || { status=$$?; [ $$status -eq 5 ] && echo "no test is marked so"; }
 
-test-all: $(VENV)/.installed ## Run everything
+test-all: $(VENV)/.extras-installed ## Run everything
 	$(BIN)/python -m pytest
 
 lint: $(VENV)/.installed ## Check style, format, types and the import rules between rooms

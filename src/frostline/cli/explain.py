@@ -85,7 +85,8 @@ def explain(
             device=device, trust=trust_checkpoint, say=lambda line: errors.print(line, markup=False), progress=progress,
         )  # fmt: skip
     if found.images:
-        files = draw_explanation(found, out)
+        with progress_bar("figures") as progress:
+            files = draw_explanation(found, out, progress)
         typer.echo(
             f"{len(found.images)} images, {len(found.subjects)} models, {len(found.layers)} layers; "
             f"failed: {len(found.failed)}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,8 @@ from frostline.report.style import STYLE
 RECORD = "explain.json"
 PAGE = "index.html"
 _MAP = colormaps["inferno"]
+_DPI = 150
+_BOXES = 20  # drawn, the surest; more hide the map
 _STRENGTH = 0.75  # of the map where it is 1; where it is 0 the picture is as it was, but grey and darker
 _NOTE = (
     "Each map is scaled from 0 to 1 by itself: compare where it lies between two maps, not how bright it is. "
@@ -66,12 +68,13 @@ def open_folder(out: Path) -> None:
             (out / name).unlink(missing_ok=True)
 
 
-def draw_explanation(found: Explanation, out: Path) -> list[Path]:
+def draw_explanation(found: Explanation, out: Path, progress: Callable[[int, int], None] | None = None) -> list[Path]:
     """Draw all figures, the page that shows them, and the record of what was explained.
 
     Args:
         found: from `probing.explaining.explain`, with at least one image.
         out: the folder; see `open_folder`.
+        progress: called with (figures drawn, in all).
 
     Returns:
         The files, the page first.
@@ -81,19 +84,25 @@ def draw_explanation(found: Explanation, out: Path) -> list[Path]:
     """
     names = [subject.name for subject in found.subjects]
     method = found.settings["method"]
+    total = len(found.layers) + len(found.images)
     figures: list[tuple[str, str]] = []
+
+    def draw(rows: list[tuple[str, list[_Cell]]], titles: list[str], file: str, title: str) -> None:
+        _draw(rows, titles, title, out / file)
+        figures.append((file, title))
+        if progress is not None:
+            progress(len(figures), total)
+
     try:
         for layer in found.layers:
             rows = [
                 (_short(image.source.name), [_Cell(image), *(_Cell(image, image.seen[n], layer) for n in names)])
                 for image in found.images
             ]
-            figures.append((f"layers/layer-{layer:02d}.png", f"Layer {layer}, {method}"))
-            _draw(rows, ["image", *names], figures[-1][1], out / figures[-1][0])
+            draw(rows, ["image", *names], f"layers/layer-{layer:02d}.png", f"Layer {layer}, {method}")
         for image in found.images:
             rows = [(f"layer {layer}", [_Cell(image, image.seen[n], layer) for n in names]) for layer in found.layers]
-            figures.append((f"images/{image.source.name}.png", f"{image.source.name}, {method}"))
-            _draw(rows, names, figures[-1][1], out / figures[-1][0])
+            draw(rows, names, f"images/{image.source.name}.png", f"{image.source.name}, {method}")
         write_text(out / PAGE, _page(figures))
         files = [PAGE, *(file for file, _ in figures)]
         write_json(out / RECORD, _record(found, files))
@@ -107,13 +116,13 @@ def _draw(rows: Sequence[tuple[str, Sequence[_Cell]]], titles: Sequence[str], ti
     width = min(4.2, 16 / len(titles))  # inches a column
     heights = [max(0.5, width * shape[0] / shape[1]) for shape in shapes]
     with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(width * len(titles) + 0.9, sum(heights) + 0.24 * len(rows) + 1.3), dpi=150)
+        figure = Figure(figsize=(width * len(titles) + 0.9, sum(heights) + 0.2 * len(rows) + 0.8), dpi=_DPI)
         FigureCanvasAgg(figure)
         figure.set_layout_engine(ConstrainedLayoutEngine(w_pad=0.03, h_pad=0.03, wspace=0.01, hspace=0.01))
         grid = figure.subplots(len(rows), len(titles), squeeze=False, height_ratios=heights)
         for number, (axes_row, (label, cells)) in enumerate(zip(grid, rows, strict=True)):
             for axes, cell in zip(axes_row, cells, strict=True):
-                _cell(axes, cell)
+                _cell(axes, cell, width)
             axes_row[0].set_ylabel(label, fontsize=8)
             if number == 0:
                 for axes, name in zip(axes_row, titles, strict=True):
@@ -128,8 +137,8 @@ def _draw(rows: Sequence[tuple[str, Sequence[_Cell]]], titles: Sequence[str], ti
             figure.savefig(beside, format="png")
 
 
-def _cell(axes: Axes, cell: _Cell) -> None:
-    picture = cell.image.picture
+def _cell(axes: Axes, cell: _Cell, inches: float) -> None:
+    picture = _shrunk(cell.image.picture, round(inches * _DPI))
     axes.set_xticks([])
     axes.set_yticks([])
     axes.grid(visible=False)
@@ -141,11 +150,19 @@ def _cell(axes: Axes, cell: _Cell) -> None:
     seen = cell.seen
     axes.imshow(blend(picture, seen.maps[cell.layer]))
     scale = picture.shape[1] / cell.image.size[0]
-    for left, top, right, bottom in seen.boxes * scale:
+    for left, top, right, bottom in seen.boxes[:_BOXES] * scale:
         axes.add_patch(
             Rectangle((left, top), right - left, bottom - top, fill=False, edgecolor="#6FE3FF", linewidth=0.7)
         )
     axes.set_xlabel(_told(seen, cell.layer), fontsize=6.5, color="#555555", labelpad=2)
+
+
+def _shrunk(picture: NDArray[np.uint8], width: int) -> NDArray[np.uint8]:
+    """Resize to what is seen of it: Matplotlib is slow at that."""
+    if width >= picture.shape[1]:
+        return picture
+    size = width, max(1, round(picture.shape[0] * width / picture.shape[1]))
+    return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
 
 
 def _told(seen: ActivationMaps, layer: int) -> str:
@@ -153,6 +170,7 @@ def _told(seen: ActivationMaps, layer: int) -> str:
         told = "no detection at all"
     elif seen.confident:
         told = f"{len(seen.scores)} detection{'s' if len(seen.scores) > 1 else ''}, surest {seen.scores[0]:.2f}"
+        told += f"; boxes of {_BOXES}" if len(seen.scores) > _BOXES else ""
     else:
         told = f"none is sure enough; the surest, {seen.scores[0]:.2f}, is explained"
     return told if seen.maps[layer].max() > 0 else f"{told}; nothing here speaks for them"

@@ -16,7 +16,7 @@ from matplotlib.colors import LogNorm, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.patches import Patch
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import FuncFormatter, MaxNLocator
 from numpy.typing import NDArray
 
 from frostline.analysis import RunFolder
@@ -65,7 +65,8 @@ def draw_gradients(runs: Sequence[RunFolder], out: Path, *, relative: bool = Tru
             _panel(axes, table, structures[run.path], scale, relative, leftmost=place % _columns(len(tables)) == 0)
         for axes in panels[len(tables) :]:
             axes.set_axis_off()
-        bar = figure.colorbar(ScalarMappable(scale, _MAP), ax=list(panels), pad=0.02, aspect=30, extend="both")
+        bar = figure.colorbar(ScalarMappable(scale, _MAP), ax=list(panels), pad=0.02, aspect=30)
+        bar.ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         bar.set_label("gradient norm / weight norm" if relative else "gradient norm (L2)")
         _legend(figure, tables, list(structures.values()))
         try:
