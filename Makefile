@@ -6,15 +6,12 @@ SHELL := /bin/bash
 
 VENV := .venv
 BIN := $(VENV)/bin
+# What tests beyond `make test` need, joined by commas; they skip without.
+EXTRAS := explain,pretrain
 # PYTHON=/path/to/python picks an interpreter; without it, the first of these that runs, is in range and has venv.
 PYTHON ?=
 CANDIDATES := python3.11 python3.12 python3.10 python3 python
 IN_RANGE := import sys, venv, ensurepip; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 12))
-
-# Extras that test-extra and test-all install: words with spaces between.
-EXTRAS := pretrain
-comma := ,
-space := $(subst ,, )
 
 .PHONY: help setup demo test test-extra test-all lint bench docs clean
 
@@ -46,7 +43,7 @@ $(VENV)/.docs-installed: pyproject.toml constraints.txt | $(VENV)/.installed
 
 # Not part of .installed: `make test` does without extras, and their tests then skip, saying what they need.
 $(VENV)/.extras-installed: pyproject.toml constraints.txt | $(VENV)/.installed
-	$(BIN)/python -m pip install --disable-pip-version-check --quiet -c constraints.txt -e '.[dev,$(subst $(space),$(comma),$(strip $(EXTRAS)))]'
+	$(BIN)/python -m pip install --disable-pip-version-check --quiet -c constraints.txt -e '.[dev,$(EXTRAS)]'
 	@touch $@
 
 demo: $(VENV)/.installed ## Run the whole way from images to an answer, without the network

@@ -170,3 +170,35 @@ def test_a_run_whose_steps_moved_nothing_is_told() -> None:
     optimizer.param_groups[0]["lr"] = 1e-6
     train(model, watch, optimizer)
     assert not [note for note in watch.audit(optimizer).notes if "moved" in note]
+
+
+def test_relative_norms_divide_by_the_weights_that_train() -> None:
+    model, watch, optimizer = watched("0-2")
+    train(model, watch, optimizer)
+    for index, norm in watch.weight_norms().items():
+        squares = [p.detach().double().square().sum() for p in model.model[index].parameters() if p.requires_grad]
+        assert norm == pytest.approx(math.sqrt(sum(map(float, squares))), rel=1e-5)
+    assert list(watch.weight_norms()) == list(watch.epoch_gradient_norms()) == [3, 4]
+
+
+def test_a_step_that_overflowed_is_left_out_of_the_mean_and_a_layer_without_any_has_nan() -> None:
+    model, watch, optimizer = watched("0-2")
+    train(model, watch, optimizer)
+    alone = dict(watch.epoch_gradient_norms())
+    torch.manual_seed(0)
+    model, watch, optimizer = watched("0-2")
+    train(model, watch, optimizer)
+    model(torch.randn(4, 3, 8, 8)).square().mean().backward()
+    model.model[3][0].weight.grad.view(-1)[0] = math.inf
+    watch.observe_gradients()
+    norms = watch.epoch_gradient_norms()
+    assert norms[3] == pytest.approx(alone[3]) and norms[4] != pytest.approx(alone[4])
+    watch.observe_gradients()
+    assert math.isnan(watch.epoch_gradient_norms()[3])
+
+
+def test_a_step_without_any_gradient_is_no_step() -> None:
+    model, watch, _ = watched("0-2")
+    model.zero_grad()
+    watch.observe_gradients()
+    assert watch.epoch_gradient_norms() == {}

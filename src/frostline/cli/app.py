@@ -16,6 +16,8 @@ from frostline.cli.chroma_estimate import estimate
 from frostline.cli.chroma_look import measure, view
 from frostline.cli.compare import EPILOG, ManyMetricsCommand, compare
 from frostline.cli.demo import demo
+from frostline.cli.explain import explain
+from frostline.cli.gradients import gradients
 from frostline.cli.layers import layers
 from frostline.cli.predict import predict
 from frostline.cli.pretrain import pretrain
@@ -41,6 +43,8 @@ app.command("two-stage")(two_stage)
 app.command("ablate")(ablate)
 app.add_typer(study.app, name="study")
 app.command("compare", cls=ManyMetricsCommand, epilog=EPILOG)(compare)
+app.command("explain")(explain)
+app.command("gradients")(gradients)
 app.command("predict")(predict)
 app.command("pretrain")(pretrain)
 data.app.command("scenes")(scenes)

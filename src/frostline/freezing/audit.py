@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,6 +11,7 @@ import torch
 from torch import nn
 
 from frostline.freezing.apply import Freeze
+from frostline.freezing.gradients import GradientNorms, norms_by_layer
 from frostline.freezing.layers import find_layers, layer_index
 
 
@@ -80,10 +80,8 @@ class FreezeWatch:
         }
         self._start = {name: fingerprint(tensor) for name, tensor in {**self._before, **self._statistics}.items()}
         self._trainable_start = {name: self._parameters[name].detach().clone() for name in freeze.trainable}
-        self._got_gradient: set[str] = set()
-        self._squares: dict[int, float] = {}
-        self._steps = 0
-        self._foreign_gradients: set[str] = set()
+        self._gradients = GradientNorms(self._parameters)
+        self._heard_before: frozenset[str] = frozenset()
 
     def observe_gradients(self, scale: float = 1.0) -> None:
         """Note which tensors have gradients and their norms; call it once before each optimizer step.
@@ -91,38 +89,24 @@ class FreezeWatch:
         Args:
             scale: what the loss was multiplied with (a gradient scaler's factor).
         """
-        with_gradient = [(name, p.grad) for name, p in self._parameters.items() if p.grad is not None]
-        self._steps += 1
-        if not with_gradient:
-            return
-        norms = torch.stack(torch._foreach_norm([g for _, g in with_gradient], 2)).double().cpu() / scale
-        frozen = set(self._before)
-        sums: dict[int, float] = {}
-        for (name, _), norm in zip(with_gradient, norms.tolist(), strict=True):
-            if name in frozen:
-                self._foreign_gradients.add(name)
-            if norm > 0 and math.isfinite(norm):
-                self._got_gradient.add(name)
-                sums[layer_index(name)] = sums.get(layer_index(name), 0.0) + norm * norm
-        for index, total in sums.items():
-            self._squares[index] = self._squares.get(index, 0.0) + math.sqrt(total)
+        self._gradients.observe(scale)
 
     def epoch_gradient_norms(self) -> dict[int, float]:
         """Return the mean over this epoch's steps of each layer's gradient L2 norm, and start the next epoch.
 
-        Layers without a trainable parameter are absent, and after an epoch without a step all are.
+        Layers without a trainable parameter are absent, and after an epoch without a step all are. A layer whose
+        gradients were finite at no step has NaN.
         """
-        if not self._steps:
-            return {}
-        trainable = set(self.freeze.trainable_layers)
-        norms = {i: self._squares.get(i, 0.0) / self._steps for i in sorted(trainable)}
-        self._squares, self._steps = {}, 0
-        return norms
+        return self._gradients.close_epoch(self.freeze.trainable_layers)
+
+    def weight_norms(self) -> dict[int, float]:
+        """Return the L2 norm of each layer's trainable tensors as they are now; layers without one are absent."""
+        return norms_by_layer({name: self._parameters[name] for name in self.freeze.trainable})
 
     @property
     def got_gradient(self) -> frozenset[str]:
         """Tensors that had a finite gradient other than zero at some step."""
-        return frozenset(self._got_gradient)
+        return self._heard_before | self._gradients.heard
 
     @property
     def fingerprints(self) -> dict[str, str]:
@@ -136,7 +120,7 @@ class FreezeWatch:
             got_gradient: its `got_gradient`.
             fingerprints: its `fingerprints`.
         """
-        self._got_gradient |= set(got_gradient)
+        self._heard_before |= frozenset(got_gradient)
         self._start = dict(fingerprints)
 
     def audit(
@@ -178,7 +162,7 @@ class FreezeWatch:
     def _flags(self) -> AuditCheck:
         frozen = set(self._before)
         wrong = [name for name, p in self._parameters.items() if p.requires_grad == (name in frozen)]
-        wrong += sorted(self._foreign_gradients)
+        wrong += sorted(self._gradients.seen & frozen)
         return _check(
             "requires_grad follows the plan and no frozen tensor had a gradient",
             wrong,
@@ -191,7 +175,7 @@ class FreezeWatch:
         return any(not torch.equal(self._parameters[name].detach(), old) for name, old in start.items())
 
     def _trained(self, audit: Audit) -> AuditCheck:
-        return check_trained(self.freeze, self._got_gradient, audit)
+        return check_trained(self.freeze, self.got_gradient, audit)
 
     def _optimizer(self, optimizer: torch.optim.Optimizer) -> AuditCheck:
         names = {id(p): name for name, p in {**self._parameters, **self._beside}.items()}

@@ -8,12 +8,21 @@ from typing import Any
 _HOME = {
     "draw_comparison": "frostline.report.figures",
     "draw_estimate": "frostline.report.illuminant",
+    "draw_gradients": "frostline.report.gradients",
     "draw_plan": "frostline.report.planchart",
     "runs_table": "frostline.report.tables",
     "summary_table": "frostline.report.tables",
     "write_comparison": "frostline.report.outputs",
 }
-__all__ = ["draw_comparison", "draw_estimate", "draw_plan", "runs_table", "summary_table", "write_comparison"]
+__all__ = [
+    "draw_comparison",
+    "draw_estimate",
+    "draw_gradients",
+    "draw_plan",
+    "runs_table",
+    "summary_table",
+    "write_comparison",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import matplotlib
@@ -21,7 +22,7 @@ from frostline.freezing.outline import PlanOutline
 from frostline.report.style import DPI, STYLE
 
 FORMATS = (".png", ".svg", ".pdf")
-_FROZEN, _EMPTY = "#C9D6E2", "#F4F4F4"
+FROZEN, EMPTY = "#C9D6E2", "#F4F4F4"
 _FULL = (0.84, 0.37, 0.0)  # the vermilion of Okabe and Ito
 _PALEST = 0.22
 
@@ -56,7 +57,7 @@ def draw_plan(plan: PlanOutline, title: str, out: Path) -> Path:
         axes.set_xlabel("epoch")
         axes.set_ylabel("layer")
         axes.set_title(title, loc="left")
-        _mark_roles(axes, plan)
+        mark_roles(axes, plan.roles)
         for stage in plan.stages:
             if stage.first > 1:
                 axes.axvline(stage.first - 0.5, color="#222222", linewidth=1.2)
@@ -73,20 +74,21 @@ def _colours(factors: NDArray[np.float64], weighted: tuple[int, ...]) -> NDArray
     share = factors / max(float(factors.max()), 1e-12)
     strength = _PALEST + (1 - _PALEST) * np.sqrt(share[..., None])  # the eye would lose small rates in a straight scale
     image: NDArray[np.float64] = 1 - strength * (1 - np.array(_FULL))
-    image[factors == 0] = to_rgb(_FROZEN)
+    image[factors == 0] = to_rgb(FROZEN)
     bare = [index for index in range(factors.shape[0]) if index not in weighted]
-    image[bare] = to_rgb(_EMPTY)
+    image[bare] = to_rgb(EMPTY)
     return image
 
 
-def _mark_roles(axes: Axes, plan: PlanOutline) -> None:
+def mark_roles(axes: Axes, roles: Sequence[str]) -> None:
+    """Write backbone, neck and head beside the layers, a white line between them."""
     start = 0
-    for index in range(1, len(plan.roles) + 1):
-        if index == len(plan.roles) or plan.roles[index] != plan.roles[start]:
-            if index < len(plan.roles):
+    for index in range(1, len(roles) + 1):
+        if index == len(roles) or roles[index] != roles[start]:
+            if index < len(roles):
                 axes.axhline(index - 0.5, color="white", linewidth=2)
             axes.annotate(
-                plan.roles[start], (1.01, 1 - (start + index) / 2 / len(plan.roles)), xycoords="axes fraction",
+                roles[start], (1.01, 1 - (start + index) / 2 / len(roles)), xycoords="axes fraction",
                 va="center", fontsize=8, color="#555555",
             )  # fmt: skip
             start = index
@@ -95,7 +97,7 @@ def _mark_roles(axes: Axes, plan: PlanOutline) -> None:
 def _legend(figure: Figure, plan: PlanOutline, most: float) -> None:
     even = len({f for stage in plan.stages for row in stage.factors for f in row if f > 0}) < 2
     low = tuple(1 - _PALEST * (1 - c) for c in _FULL)
-    handles = [Patch(color=_FROZEN, label="frozen")]
+    handles = [Patch(color=FROZEN, label="frozen")]
     if even:
         handles.append(Patch(color=_FULL, label="trains"))
     else:
@@ -104,7 +106,7 @@ def _legend(figure: Figure, plan: PlanOutline, most: float) -> None:
             Patch(color=low, label="towards 0"),
         ]
     if len(plan.weighted) < len(plan.roles):
-        handles.append(Patch(facecolor=_EMPTY, edgecolor="#dddddd", label="no weights"))
+        handles.append(Patch(facecolor=EMPTY, edgecolor="#dddddd", label="no weights"))
     figure.legend(handles=handles, loc="outside lower left", ncols=len(handles), frameon=False, fontsize=8)
     notes = []
     if any(stage.decided for stage in plan.stages):

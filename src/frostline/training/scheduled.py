@@ -21,6 +21,7 @@ from frostline.freezing import (
     find_layers,
 )
 from frostline.freezing.bound import BoundStage, EpochSignals
+from frostline.freezing.gradients import norms_by_layer
 from frostline.training.checkpoints import saved_tensors
 from frostline.training.intervals import interval_of, merge_audits
 from frostline.training.saving import strip_checkpoints, trim_rows
@@ -224,24 +225,11 @@ class ScheduledTrainer(StageTrainer):
                 [self.epoch + 1, *(f"{layers[i]:.6g}" if i in layers else "" for i in range(self.bound.total))]
             )
 
-    def observe_epoch(self, gradients: dict[int, float]) -> None:
+    def observe_epoch(self, gradients: dict[int, float], weights: dict[int, float]) -> None:
         """Note what later epochs decide by, before the checkpoint is written."""
-        weights: dict[int, float] = {}
-        moved: dict[int, float] = {}
-        for name, p in find_layers(self.detector).named_parameters():
-            if name in self._start:
-                index = int(name.split(".", 1)[0])
-                weights[index] = weights.get(index, 0.0) + float(p.detach().double().norm() ** 2)
-                moved[index] = moved.get(index, 0.0) + float((p.detach() - self._start[name]).double().norm() ** 2)
-        self.progress.observe(
-            self.epoch,
-            EpochSignals(
-                gradients,
-                {index: math.sqrt(value) for index, value in weights.items()},
-                {index: math.sqrt(value) for index, value in moved.items()},
-                float(self.lf(self.epoch)),
-            ),
-        )
+        now = dict(find_layers(self.detector).named_parameters())
+        moved = norms_by_layer({name: now[name].detach() - start for name, start in self._start.items()})
+        self.progress.observe(self.epoch, EpochSignals(gradients, weights, moved, float(self.lf(self.epoch))))
         self.progress.save(self.save_dir)  # before the checkpoint, which is never ahead of what led to it
 
     def resume_training(self, ckpt: dict[str, Any] | None) -> None:

@@ -6,7 +6,7 @@ class of ours.
 
 from __future__ import annotations
 
-import csv
+import math
 import time
 from collections.abc import Callable
 from copy import copy
@@ -36,6 +36,7 @@ from frostline.training.checkpoints import count_transfer, saved_tensors
 from frostline.training.evaluation import RecordingValidator
 from frostline.training.exact import ExactResume
 from frostline.training.flags import ultralytics_freeze
+from frostline.training.gradients import GRADIENTS, append_gradients
 from frostline.training.images import float32_convolutions, pictures, to_device
 from frostline.training.machine import MemoryPeak, loader_workers, use_all_cores
 from frostline.training.progress import Progress
@@ -48,8 +49,6 @@ from frostline.training.saving import (
     trim_rows,
 )
 from frostline.training.teacher import check_untouched, exact_fingerprint, projectors_of, student_of, teacher_of
-
-GRADIENTS = "gradients.csv"
 
 
 @dataclass(frozen=True)
@@ -245,19 +244,12 @@ class StageTrainer(DetectionTrainer):
         super().save_metrics(metrics)
         self.train_time_start = began
         assert self.watch is not None
-        path = self.save_dir / GRADIENTS
-        norms = self.watch.epoch_gradient_norms()
-        total = len(self.watch.layers)
-        self.observe_epoch(norms)
-        with path.open("a", newline="", encoding="utf-8") as stream:
-            writer = csv.writer(stream)
-            if stream.tell() == 0:
-                writer.writerow(["epoch", *(f"layer_{index}" for index in range(total))])
-            row = [f"{norms[index]:.6g}" if index in norms else "" for index in range(total)]
-            writer.writerow([self.epoch + 1, *row])
+        norms, weights = self.watch.epoch_gradient_norms(), self.watch.weight_norms()
+        self.observe_epoch({index: norm for index, norm in norms.items() if math.isfinite(norm)}, weights)
+        append_gradients(self.save_dir / GRADIENTS, self.epoch + 1, norms, weights, len(self.watch.layers))
 
-    def observe_epoch(self, gradients: dict[int, float]) -> None:
-        """Take the epoch's gradient norms by layer; a schedule decides by them."""
+    def observe_epoch(self, gradients: dict[int, float], weights: dict[int, float]) -> None:
+        """Take the epoch's gradient norms and last weight norms by layer; a schedule decides by them."""
 
     def save_model(self) -> bool:
         """Save the checkpoint, then note how far the stage has come."""

@@ -1,0 +1,164 @@
+"""Heat maps of gradient norms: layer against epoch, one panel a run, on one scale."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+from matplotlib import colormaps
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import LogNorm, to_rgb
+from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.patches import Patch
+from matplotlib.ticker import FuncFormatter, MaxNLocator
+from numpy.typing import NDArray
+
+from frostline.analysis import RunFolder
+from frostline.analysis.gradients import GradientTable, read_gradients
+from frostline.errors import InputError
+from frostline.files import written_beside
+from frostline.report.planchart import EMPTY, FORMATS, FROZEN, mark_roles
+from frostline.report.style import DPI, STYLE
+from frostline.training.structure import Structure, run_structure
+
+_MOST = 24  # panels: more cannot be read on a page
+_DECADES = 5  # of the colour scale; a nearly dead layer would flatten all the others
+_MAP = colormaps["inferno"]
+_SILENT = "#B23A6F"
+
+
+def draw_gradients(runs: Sequence[RunFolder], out: Path, *, relative: bool = True) -> list[GradientTable]:
+    """Draw layer against epoch for every run, all on one logarithmic colour scale.
+
+    Args:
+        runs: run folders; those that have no gradients raise.
+        out: the file; its suffix (.png, .svg or .pdf) chooses the format. Written whole or not at all.
+        relative: draw gradient norm over weight norm, else the gradient norm.
+
+    Returns:
+        What was drawn, in the order of the panels.
+
+    Raises:
+        InputError: another suffix, too many runs, or a table that is missing or cannot be drawn.
+    """
+    if out.suffix.lower() not in FORMATS:
+        raise InputError(f"{out}: expected a name that ends in {', '.join(FORMATS)}")
+    if not 0 < len(runs) <= _MOST:
+        raise InputError(f"{len(runs)} runs: expected 1 to {_MOST} in one figure; name fewer arms or runs")
+    tables = [read_gradients(run) for run in runs]
+    for run, table in zip(runs, tables, strict=True):
+        if table.values(relative) is None:
+            raise InputError(
+                f"{run.path}: its gradients.csv is of an earlier version, without relative norms; use --norm"
+            )
+    scale = _scale(tables, relative)
+    structures = _structures(runs)
+    with matplotlib.rc_context(STYLE):
+        figure, panels = _panels(tables)
+        for place, (axes, run, table) in enumerate(zip(panels, runs, tables, strict=False)):
+            _panel(axes, table, structures[run.path], scale, relative, leftmost=place % _columns(len(tables)) == 0)
+        for axes in panels[len(tables) :]:
+            axes.set_axis_off()
+        bar = figure.colorbar(ScalarMappable(scale, _MAP), ax=list(panels), pad=0.02, aspect=30)
+        bar.ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        bar.set_label("gradient norm / weight norm" if relative else "gradient norm (L2)")
+        _legend(figure, tables, list(structures.values()))
+        try:
+            with written_beside(out) as beside:
+                figure.savefig(beside, format=out.suffix.lower()[1:])
+        except OSError as error:
+            raise InputError(f"{out}: cannot be written ({error.strerror or error})") from None
+    return tables
+
+
+def _structures(runs: Sequence[RunFolder]) -> dict[Path, Structure | None]:
+    """Read one structure for each model: the runs of a study share theirs, and opening checkpoints takes time."""
+    known: dict[str, Structure | None] = {}
+    found = {}
+    for run in runs:
+        key = str(run.value("model") or run.path)
+        if known.get(key) is None:
+            known[key] = run_structure(run.path)
+        found[run.path] = known[key]
+    return found
+
+
+def _scale(tables: Sequence[GradientTable], relative: bool) -> LogNorm:
+    values = np.concatenate([table.values(relative)[np.isfinite(table.values(relative))] for table in tables])  # type: ignore[index,arg-type]
+    values = values[values > 0]
+    if not values.size:
+        raise InputError("no epoch of these runs has a gradient yet; draw them when one is done")
+    high = float(values.max())
+    low = max(float(values.min()), high / 10**_DECADES)
+    return LogNorm(low if low < high else high / 10, high, clip=True)
+
+
+def _columns(panels: int) -> int:
+    return min(panels, 3) if panels != 4 else 2
+
+
+def _panels(tables: Sequence[GradientTable]) -> tuple[Figure, list[Axes]]:
+    columns = _columns(len(tables))
+    rows = math.ceil(len(tables) / columns)
+    layers = max(table.norm.shape[0] for table in tables)
+    width = {1: 8.5, 2: 11.0}.get(columns, 14.0)
+    figure = Figure(figsize=(width, 1.1 + rows * (0.7 + (0.19 if columns == 1 else 0.15) * layers)), dpi=DPI)
+    FigureCanvasAgg(figure)
+    figure.set_layout_engine(ConstrainedLayoutEngine(w_pad=0.1, h_pad=0.1))
+    return figure, list(figure.subplots(rows, columns, squeeze=False).ravel())
+
+
+def _panel(
+    axes: Axes, table: GradientTable, structure: Structure | None, scale: LogNorm, relative: bool, leftmost: bool
+) -> None:
+    layers, epochs = table.norm.shape
+    axes.imshow(
+        _colours(table, structure, scale, relative), aspect="auto", extent=(0.5, epochs + 0.5, layers - 0.5, -0.5),
+        interpolation="nearest",
+    )  # fmt: skip
+    axes.set_yticks(range(layers), [f"{index}" for index in range(layers)], fontsize=6.5)
+    axes.xaxis.set_major_locator(MaxNLocator(min(12, epochs), integer=True, min_n_ticks=1))
+    axes.set_xlim(0.5, epochs + 0.5)
+    axes.grid(visible=False)
+    for edge in range(1, layers):
+        axes.axhline(edge - 0.5, color="white", linewidth=0.5)
+    for epoch in np.flatnonzero(~table.measured):
+        axes.axvspan(epoch + 0.5, epoch + 1.5, facecolor="white", edgecolor="#aaaaaa", hatch="////", linewidth=0)
+    for first in table.stages:
+        axes.axvline(first - 0.5, color="#222222", linewidth=1.2)
+    axes.set_xlabel("epoch")
+    if leftmost:
+        axes.set_ylabel("layer")
+    axes.set_title(table.name, loc="left")
+    if structure is not None and len(structure.roles) == layers:
+        mark_roles(axes, structure.roles)
+
+
+def _colours(table: GradientTable, structure: Structure | None, scale: LogNorm, relative: bool) -> NDArray[np.float64]:
+    values = table.values(relative)
+    assert values is not None
+    image = np.asarray(_MAP(scale(np.nan_to_num(values))), dtype=np.float64)[..., :3]
+    image[np.isnan(values)] = to_rgb(FROZEN)
+    image[table.silent] = to_rgb(_SILENT)
+    if structure is not None:
+        bare = [index for index in range(len(values)) if index not in structure.weighted]
+        image[bare] = to_rgb(EMPTY)
+    return image
+
+
+def _legend(figure: Figure, tables: Sequence[GradientTable], structures: Sequence[Structure | None]) -> None:
+    known = all(structure is not None for structure in structures)
+    handles = [Patch(color=FROZEN, label="frozen" if known else "frozen, or without weights")]
+    if any(s is not None and len(s.weighted) < len(s.roles) for s in structures):
+        handles.append(Patch(facecolor=EMPTY, edgecolor="#dddddd", label="no weights"))
+    if any(not table.measured.all() for table in tables):
+        handles.append(Patch(facecolor="white", edgecolor="#aaaaaa", hatch="////", label="nothing measured"))
+    if any(table.silent.any() for table in tables):
+        handles.append(Patch(color=_SILENT, label="no finite gradient"))
+    figure.legend(handles=handles, loc="outside lower left", ncols=len(handles), frameon=False, fontsize=8)
