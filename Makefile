@@ -54,7 +54,7 @@ test: $(VENV)/.installed ## Run the tests that need nothing beyond the repositor
 
 # pytest exits with 5 when it selects no test: an error above, but an extra that has nothing to run has not failed.
 test-extra: $(VENV)/.extras-installed ## Run only what test-all adds to test: extras, trainings of minutes; real data, skipped if missing
-	$(BIN)/python -m pytest -m "shared or slow" || { status=$$?; [ $$status -eq 5 ] && echo "no test is marked so"; }
+	$(BIN)/python -m pytest -m "shared or slow or extra" || { status=$$?; [ $$status -eq 5 ] && echo "no test is marked so"; }
 
 test-all: $(VENV)/.extras-installed ## Run everything
 	$(BIN)/python -m pytest

@@ -26,7 +26,7 @@ from frostline.training.predict_model import open_detector
 from frostline.training.predict_sources import ImageLoader, KnownFormats
 from frostline.training.predictor import set_up
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.extra]
 LAYERS = (4, 6, 10, 16, 19)
 
 

@@ -77,7 +77,8 @@ def default_layers(network: Any, imgsz: int) -> tuple[int, ...]:
     """Return the last layer of each resolution of the backbone, and the layers that the head reads."""
     table = layer_table(network, imgsz)
     last = {row.stride: row.index for row in table.layers if row.role == "backbone" and row.stride}
-    return tuple(sorted({*last.values(), *(int(index) for index in find_layers(network)[-1].f)}))
+    head: Any = find_layers(network)[-1]
+    return tuple(sorted({*last.values(), *(int(index) for index in head.f)}))
 
 
 def chosen_layers(selector: str, network: Any, imgsz: int, name: str) -> tuple[int, ...]:
@@ -193,7 +194,8 @@ class Explainer:
         """Return detections (N, 6) as NMS gives them, and the anchor of each; the surest alone where none is sure."""
         decoded, raw = self.network(given)
         self._cam.activations_and_grads.clear()  # this pass met the hooks too
-        one_to_one = find_layers(self.network)[-1].end2end
+        head: Any = find_layers(self.network)[-1]
+        one_to_one = bool(head.end2end)
         for conf in (self.conf, 0.0):
             found, kept = nms.non_max_suppression(
                 decoded.clone(), conf, self.iou, None if self.only is None else [self.only], max_det=300,
@@ -216,7 +218,8 @@ class _ClassScores(nn.Module):
         self.network = network
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        return _scores(self.network(images)[1], find_layers(self.network)[-1].end2end)
+        head: Any = find_layers(self.network)[-1]
+        return _scores(self.network(images)[1], head.end2end)
 
 
 def _scores(raw: dict[str, Any], one_to_one: bool) -> torch.Tensor:
