@@ -24,6 +24,7 @@ _HOME = {
     "train": "frostline.training",
     "predict": "frostline.training",
     "Run": "frostline.training",
+    "probe": "frostline.probing",
     "Study": "frostline.studies",
     "compare": "frostline.analysis",
 }

@@ -18,6 +18,7 @@ from frostline.cli.compare import EPILOG, ManyMetricsCommand, compare
 from frostline.cli.demo import demo
 from frostline.cli.layers import layers
 from frostline.cli.predict import predict
+from frostline.cli.probe import probe
 from frostline.cli.scenes import scenes
 from frostline.cli.train import train, two_stage
 from frostline.errors import InputError
@@ -35,6 +36,7 @@ app = typer.Typer(
 app.command("demo")(demo)
 app.command("layers")(layers)
 app.add_typer(plan.app, name="plan")
+app.command("probe")(probe)
 app.command("train")(train)
 app.command("two-stage")(two_stage)
 app.command("ablate")(ablate)

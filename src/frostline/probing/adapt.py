@@ -30,7 +30,7 @@ def adapt_head(
     lr: float,
     ready: Callable[[dict[str, Any]], dict[str, Any]],
     after: Callable[[], None] = lambda: None,
-) -> list[float]:
+) -> tuple[float, float] | None:
     """Take a few AdamW steps on fresh tensors of the last layer; everything else, statistics too, stays.
 
     Fresh tensors train in every arm, whatever it freezes. Until they have, what the loss asks of the other layers is
@@ -46,10 +46,10 @@ def adapt_head(
         after: called after every step.
 
     Returns:
-        The loss an image before each step.
+        The mean loss an image over those batches before and after; None where nothing was done.
     """
     if not fresh or steps < 1:
-        return []
+        return None
     layers = find_layers(model)
     hold_statistics(model)
     parameters = dict(layers.named_parameters())
@@ -57,18 +57,25 @@ def adapt_head(
         parameter.requires_grad_(name in fresh)
     optimizer = torch.optim.AdamW([parameters[name] for name in fresh], lr=lr, weight_decay=0.0)
     cached = _head_inputs(model, batches[:steps], ready)
-    head, losses = layers[-1], []
-    for step in range(steps):
+    head = layers[-1]
+
+    def loss(step: int) -> torch.Tensor:
         features, batch = cached[step % len(cached)]
         # A head may write into the list that it is given.
         value, _ = model.loss(batch, preds=head(list(features)))  # type: ignore[operator]
-        value = value.sum() / len(batch["img"])
+        return value.sum() / len(batch["img"])  # type: ignore[no-any-return]
+
+    def mean() -> float:
+        with torch.no_grad():
+            return sum(float(loss(step)) for step in range(len(cached))) / len(cached)
+
+    before = mean()
+    for step in range(steps):
         optimizer.zero_grad()
-        value.backward()
+        loss(step).backward()
         optimizer.step()
-        losses.append(float(value.detach()))
         after()
-    return losses
+    return before, mean()
 
 
 @torch.no_grad()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -43,13 +43,10 @@ class GradientSet:
 
     Attributes:
         products: for each layer with weights that can train, the (n, n) inner products of its n gradients.
-        scaled: the same products with every coordinate divided by its root mean square over the batches, as Adam
-            divides it (Kingma and Ba, ICLR 2015).
         weights: L2 norm of each layer's weights.
     """
 
     products: dict[int, Products]
-    scaled: dict[int, Products]
     weights: dict[int, float]
 
     @property
@@ -64,21 +61,30 @@ class GradientSet:
         return LayerGradient(norm, norm / max(self.weights[index], _TINY), signal_to_noise(products))
 
 
-def signal_to_noise(products: Products) -> float:
-    """Give the signal-to-noise ratio of a gradient over n batches.
+def signal_to_noise(products: Products, counts: NDArray[np.float64] | None = None) -> float:
+    """Give the signal-to-noise ratio of a gradient over batches.
 
-    With the mean gradient m and, coordinate by coordinate, the unbiased variance v over the batches, it is the squared
-    norm of m divided by the sum of v. Lee et al. (Surgical Fine-Tuning, ICLR 2023) average the ratio of each coordinate
-    instead; with few batches that average hangs on the coordinates whose variance happens to be near zero, so both are
-    summed here before they are divided. Pure noise gives about 1 / n, a gradient that never changes infinity.
+    The signal is the mean inner product of the gradients of two different batches: an unbiased estimate of the squared
+    norm of the gradient that all batches share. The noise is what is left of their mean squared norm: the sum over the
+    coordinates of the unbiased variance. Pure noise gives 0 on average (and values a little below), gradients that are
+    all the same give infinity, and at 1 a step along the gradient of one batch is half noise in energy.
+
+    Lee et al. (Surgical Fine-Tuning, ICLR 2023) average the ratio mean^2 / variance of the coordinates instead. With a
+    few batches that average hangs on coordinates whose variance happens to be near zero, so both are summed here before
+    they are divided.
 
     Args:
         products: (n, n) inner products of the gradients of n batches, n at least 2.
+        counts: (n,) how often each batch counts, as a bootstrap draws them; at least two different ones.
     """
-    count = len(products)
-    signal = float(products.sum()) / count**2
-    noise = (float(np.trace(products)) - count * signal) / (count - 1)
-    return signal / noise if noise > _TINY else float("inf")
+    counts = np.ones(len(products)) if counts is None else counts
+    pairs = np.outer(counts, counts)
+    np.fill_diagonal(pairs, 0.0)
+    signal = float((pairs * products).sum() / pairs.sum())
+    noise = float(np.diagonal(products) @ counts / counts.sum()) - signal
+    if noise <= _TINY:
+        return float("inf") if signal > _TINY else 0.0
+    return signal / noise
 
 
 def collect_gradients(
@@ -127,10 +133,11 @@ def collect_gradients(
         index = layer_index(name)
         weights[index] = weights.get(index, 0.0) + float(parameters[name].detach().double().square().sum())
     norms = {index: square**0.5 for index, square in weights.items()}
-    products, scaled = {}, {}
+    products = {}
     for index in sorted(gathered):
-        products[index], scaled[index] = _products(gathered.pop(index))
-    return GradientSet(products, scaled, norms)
+        stacked = torch.stack(gathered.pop(index)).double()
+        products[index] = (stacked @ stacked.T).numpy()
+    return GradientSet(products, norms)
 
 
 def hold_statistics(model: nn.Module) -> None:
@@ -139,12 +146,3 @@ def hold_statistics(model: nn.Module) -> None:
     for module in model.modules():
         if isinstance(module, BatchNorm):
             module.eval()
-
-
-def _products(gradients: Sequence[torch.Tensor]) -> tuple[Products, Products]:
-    """Return the inner products of flat gradients, and those of the gradients scaled as Adam scales them."""
-    stacked = torch.stack(list(gradients)).double()
-    plain = stacked @ stacked.T
-    # Half of the division on either side of the product.
-    stacked *= stacked.square().mean(0).add_(_TINY).pow_(-0.25)
-    return plain.numpy(), (stacked @ stacked.T).numpy()

@@ -79,7 +79,7 @@ class Probe:
         ranking: of the first block, the backbone and the head.
         recommendation: arms worth running, and why.
         adapted: tensors of the head that were adapted first.
-        losses: loss an image before the first and the last step of the adaptation; empty without one.
+        losses: mean loss an image before and after the adaptation; None without one.
         pairs: source images that were compared with their target version.
         notes: what the reader should know.
         gradients: what the ranking rests on.
@@ -96,7 +96,7 @@ class Probe:
     ranking: RegionRanking
     recommendation: Recommendation
     adapted: tuple[str, ...]
-    losses: tuple[float, ...]
+    losses: tuple[float, float] | None
     pairs: int
     notes: tuple[str, ...]
     gradients: GradientSet = field(repr=False)
@@ -231,7 +231,7 @@ class _Probing:
             ranking=ranking,
             recommendation=recommend(layers, costs, ranking, gradients),
             adapted=tuple(fresh) if steps else (),
-            losses=(losses[0], losses[-1]) if losses else (),
+            losses=losses,
             pairs=len(pairs),
             notes=self._notes(meter, fresh, steps, len(loaded), batches),
             gradients=gradients,

@@ -10,32 +10,36 @@ import numpy as np
 from numpy.typing import NDArray
 
 from frostline.freezing import layer_roles
-from frostline.probing.gradients import GradientSet
+from frostline.probing.gradients import GradientSet, signal_to_noise
 
 FIRST_BLOCK = 3
 """Layers of the first block: of a YOLO, two strided convolutions and the first block of convolutions."""
 RESAMPLES = 1000
+EVEN = 1.0
+"""Signal-to-noise ratio at which the gradient of one batch is half noise."""
 
 
 @dataclass(frozen=True)
 class RegionRanking:
-    """Regions by how much training each of them promises.
+    """The first block, the backbone and the head, by how much training each alone promises.
 
     Attributes:
-        order: names, the most promising first.
-        scores: by name; see `rank_regions`.
+        order: `first`, `backbone` and `head`, the most promising first.
+        scores: signal-to-noise ratio of each, and of `rest`, the backbone without the first block.
+        pulled: whether any region has more signal than noise. Without, the order goes by least disturbance.
         stability: share of bootstrap resamples of the batches that give the same order, 0 to 1.
         top_stability: share that gives the same first.
     """
 
     order: tuple[str, ...]
     scores: dict[str, float]
+    pulled: bool
     stability: float
     top_stability: float
 
 
 def regions_of(model: Any) -> dict[str, tuple[int, ...]]:
-    """Return the layers of the first block, of the backbone (the first block is part of it) and of the head."""
+    """Return the layers of the first block, of the backbone, which the first block is part of, and of the head."""
     roles = layer_roles(model)
     backbone = tuple(i for i, role in enumerate(roles) if role == "backbone")
     return {"first": backbone[:FIRST_BLOCK], "backbone": backbone, "head": (len(roles) - 1,)}
@@ -44,43 +48,61 @@ def regions_of(model: Any) -> dict[str, tuple[int, ...]]:
 def rank_regions(
     gradients: GradientSet, regions: Mapping[str, tuple[int, ...]], seed: int = 0, resamples: int = RESAMPLES
 ) -> RegionRanking:
-    """Rank regions.
+    """Rank the first block, the backbone and the head by the signal-to-noise ratio of their gradients.
+
+    A region whose gradient is much the same on every batch has something to learn that holds for the next batch too
+    (Auto-SNR of Lee et al., ICLR 2023). Two cases need more than that:
+
+    - The backbone holds the first block, and can learn all that it can. It comes before it where what it adds has more
+      signal than noise, and after it where it adds mostly noise.
+    - Where no region has more signal than noise, no shift pulls at any. Training then disturbs more than it teaches, the
+      more so the more layers lie behind what moves: the head comes first, then the first block, then the backbone.
 
     Args:
         gradients: of at least 2 batches.
-        regions: layers by name.
+        regions: layers of `first`, `backbone` and `head`, as `regions_of` gives them.
         seed: of the bootstrap.
-        resamples: of the batches, with replacement.
+        resamples: of the batches, with replacement; those of one batch alone are drawn again.
     """
     n = gradients.batches
-    once = np.ones(n)
-    scores = {name: region_score(gradients, layers, once) for name, layers in regions.items()}
+    grams = _region_products(gradients, regions)
+    scores = {name: signal_to_noise(products) for name, products in grams.items()}
     order = _ordered(scores)
-    same = top = 0
+    same = top = done = 0
     generator = np.random.default_rng(seed)
-    for _ in range(resamples):
+    while done < resamples:
         counts = generator.multinomial(n, np.full(n, 1 / n)).astype(float)
-        again = _ordered({name: region_score(gradients, layers, counts) for name, layers in regions.items()})
+        if np.count_nonzero(counts) < 2:
+            continue
+        again = _ordered({name: signal_to_noise(products, counts) for name, products in grams.items()})
         same += again == order
         top += again[0] == order[0]
-    return RegionRanking(order, scores, same / resamples, top / resamples)
+        done += 1
+    return RegionRanking(order, scores, _pulled(scores), same / max(done, 1), top / max(done, 1))
 
 
-def region_score(gradients: GradientSet, layers: tuple[int, ...], counts: NDArray[np.float64]) -> float:
-    """Give the mean over a region's layers of the relative gradient norm (Lee et al., ICLR 2023).
+def group_products(gradients: GradientSet, layers: tuple[int, ...]) -> NDArray[np.float64]:
+    """Return the inner products of the gradients of several layers together; zeros where none has weights."""
+    total = np.zeros((gradients.batches, gradients.batches))
+    for index in layers:
+        if index in gradients.products:
+            total = total + gradients.products[index]
+    return total
 
-    Args:
-        gradients: of the batches.
-        layers: of the region; those without weights do not count.
-        counts: how often each batch counts.
-    """
-    values = [
-        float(np.sqrt(np.diagonal(gradients.products[index])) @ counts / counts.sum()) / gradients.weights[index]
-        for index in layers
-        if gradients.weights.get(index, 0) > 0
-    ]
-    return float(np.mean(values)) if values else 0.0
+
+def _region_products(gradients: GradientSet, regions: Mapping[str, tuple[int, ...]]) -> dict[str, NDArray[np.float64]]:
+    rest = tuple(index for index in regions["backbone"] if index not in regions["first"])
+    return {name: group_products(gradients, layers) for name, layers in {**regions, "rest": rest}.items()}
+
+
+def _pulled(scores: Mapping[str, float]) -> bool:
+    return max(scores["first"], scores["backbone"], scores["head"]) > EVEN
 
 
 def _ordered(scores: Mapping[str, float]) -> tuple[str, ...]:
-    return tuple(sorted(scores, key=lambda name: -scores[name]))
+    if not _pulled(scores):
+        return ("head", "first", "backbone")
+    lower = ("backbone", "first") if scores["rest"] > EVEN else ("first", "backbone")
+    if scores["head"] > max(scores["first"], scores["backbone"]):
+        return ("head", *lower)
+    return (*lower, "head")

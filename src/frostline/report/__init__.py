@@ -9,11 +9,12 @@ _HOME = {
     "draw_comparison": "frostline.report.figures",
     "draw_estimate": "frostline.report.illuminant",
     "draw_plan": "frostline.report.planchart",
+    "draw_probe": "frostline.report.probechart",
     "runs_table": "frostline.report.tables",
     "summary_table": "frostline.report.tables",
     "write_comparison": "frostline.report.outputs",
 }
-__all__ = ["draw_comparison", "draw_estimate", "draw_plan", "runs_table", "summary_table", "write_comparison"]
+__all__ = ["draw_comparison", "draw_estimate", "draw_plan", "draw_probe", "runs_table", "summary_table", "write_comparison"]
 
 
 def __getattr__(name: str) -> Any:
