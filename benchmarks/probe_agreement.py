@@ -108,10 +108,24 @@ def cell(args: argparse.Namespace, weights: Path, data: Path, shift: str, seed: 
     return {
         "shift": shift, "seed": seed, "probe": list(found.ranking.order), "scores": found.ranking.scores,
         "stability": found.ranking.stability, "real": order, "map50_95": real,
-        "products": {str(k): v.tolist() for k, v in found.gradients.products.items()},
-        "scaled": {str(k): v.tolist() for k, v in found.gradients.scaled.items()},
-        "weights": {str(k): v for k, v in found.gradients.weights.items()},
+        "others": others(found),
     }  # fmt: skip
+
+
+def others(found: Any) -> dict[str, list[str]]:
+    """Rank the regions by simpler rules, to compare the probe's with."""
+    from frostline.probing import regions_of
+    from frostline.training import open_model
+
+    relative = {}
+    for name, layers in regions_of(open_model(found.model)).items():
+        values = [found.layers[i].gradient.relative for i in layers if found.layers[i].gradient is not None]
+        relative[name] = statistics.mean(values)
+    scores = found.ranking.scores
+    return {
+        "mean relative gradient norm": sorted(REGIONS, key=lambda name: -relative[name]),
+        "plain signal-to-noise ratio": sorted(REGIONS, key=lambda name: -scores[name]),
+    }
 
 
 def concordant(one: list[str], other: list[str]) -> int:
@@ -134,6 +148,11 @@ def report(cells: list[dict[str, Any]]) -> dict[str, Any]:
     whole = sum(row["probe"] == row["real"] for row in cells)
     pairs = statistics.mean(concordant(row["probe"], row["real"]) / 3 for row in cells)
     print(f"\nsame region first: {first} of {total}; same whole ranking: {whole} of {total}; pairs in order: {pairs:.0%}")
+    for rule in cells[0]["others"]:
+        told = [row["others"][rule] for row in cells]
+        hits = sum(order[0] == row["real"][0] for order, row in zip(told, cells, strict=True))
+        equal = sum(order == row["real"] for order, row in zip(told, cells, strict=True))
+        print(f"  by {rule}: {hits} first, {equal} whole")
     for shift in SHIFTS:
         own = [row for row in cells if row["shift"] == shift]
         if own:

@@ -69,7 +69,7 @@ def _panels(probe: Probe) -> list[Callable[[Axes], None]]:
     def signal(axes: Axes) -> None:
         _bars(axes, probe, lambda layer: min(layer.gradient.snr, _CEILING) if layer.gradient else None)
         axes.axhline(1, color=_LINE, linewidth=0.9, linestyle=(0, (4, 3)))
-        axes.set_title("Gradient signal-to-noise (dashed: as much noise as signal)")
+        axes.set_title("Gradient signal-to-noise (dashed: half is noise)")
         axes.set_ylabel("signal / noise")
 
     def drift(axes: Axes) -> None:
@@ -140,8 +140,8 @@ def _regions(axes: Axes, probe: Probe) -> None:
     colours = [{"head": _ROLES["head"]}.get(name, _ROLES["backbone"]) for name in names]
     values = [min(max(probe.ranking.scores[name], 0.0), _CEILING) for name in names]
     axes.barh(names, values, color=colours, height=0.6)
-    for place, value in enumerate(values):
-        axes.annotate(f"{value:.2f}", (value, place), xytext=(4, 0), textcoords="offset points", va="center", fontsize=8)
+    for place, (name, value) in enumerate(zip(names, values, strict=True)):
+        axes.annotate(f"{probe.ranking.scores[name]:.2f}", (value, place), xytext=(4, 0), textcoords="offset points", va="center", fontsize=8)
     axes.axvline(1, color=_LINE, linewidth=0.9, linestyle=(0, (4, 3)))
     axes.set_xlim(0, 1.15 * max(*values, 1.05))
     axes.grid(visible=False)
