@@ -1,8 +1,8 @@
 """Does the probe rank {first block, backbone, head} as short real runs do?
 
 A small detector is pretrained on rendered sRGB streets. For every seed other streets are rendered, in three versions:
-log-chromaticity (a shift at the input), sRGB with every class called by the next one's name (a shift at the output), and
-plain sRGB (no shift). On each, the probe ranks the three regions, and three real runs each train one region alone.
+log-chromaticity (a shift at the input), sRGB with every class called by the next one's name (a shift at the output),
+and plain sRGB (no shift). On each, the probe ranks the three regions, and three real runs each train one region alone.
 Prints the table and the agreement, and writes both, with all scores, to agreement.json.
 
     python benchmarks/probe_agreement.py --out runs/agreement --seeds 0,1,2,3
@@ -147,7 +147,9 @@ def report(cells: list[dict[str, Any]]) -> dict[str, Any]:
     first = sum(row["probe"][0] == row["real"][0] for row in cells)
     whole = sum(row["probe"] == row["real"] for row in cells)
     pairs = statistics.mean(concordant(row["probe"], row["real"]) / 3 for row in cells)
-    print(f"\nsame region first: {first} of {total}; same whole ranking: {whole} of {total}; pairs in order: {pairs:.0%}")
+    print(
+        f"\nsame region first: {first} of {total}; same whole ranking: {whole} of {total}; pairs in order: {pairs:.0%}"
+    )
     for rule in cells[0]["others"]:
         told = [row["others"][rule] for row in cells]
         hits = sum(order[0] == row["real"][0] for order, row in zip(told, cells, strict=True))

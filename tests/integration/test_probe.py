@@ -22,7 +22,7 @@ from frostline.freezing import FreezePlan, apply_freeze, find_layers, resolve_fr
 from frostline.probing.adapt import adapt_head, fresh_in_head
 from frostline.probing.depths import measure_depths, sensible_depths, storage_of
 from frostline.probing.images import target_batches
-from frostline.probing.probe import Probe
+from frostline.probing.result import Probe
 from frostline.studies import Study, StudyFile
 from frostline.studies.probed import probe_study
 from frostline.training import check_data, resolve_settings
@@ -75,7 +75,7 @@ def test_a_fresh_head_was_adapted_first_and_its_loss_fell(found: Probe) -> None:
 
 
 def test_the_same_images_on_both_sides_have_a_likeness_of_1(found: Probe) -> None:
-    assert found.pairs == 6 or found.pairs == 8
+    assert found.pairs == 6, "as many as images were measured"
     values = [layer.similarity for layer in found.layers if layer.similarity is not None]
     assert len(values) == 23 and min(values) == pytest.approx(1, abs=1e-9)
 
@@ -155,12 +155,12 @@ def test_cached_inputs_of_the_head_give_the_loss_of_the_whole_model(tiny_checkpo
     network, transfer, loaded, ready = parts(tiny_checkpoint, many)
     fresh = fresh_in_head(network, transfer.fresh)
     losses = adapt_head(network, fresh, loaded, 3, 1e-12, ready)
-    whole = [float(network(ready(batch))[0].sum()) / 2 for batch in loaded]
+    whole = [float(network(ready(batch))[0].detach().sum()) / 2 for batch in loaded]
     assert losses is not None and losses[0] == pytest.approx(sum(whole) / 3, rel=1e-5)
 
 
 def test_batches_are_those_images_not_augmented(tiny_checkpoint: Path, many: Path) -> None:
-    network, _, loaded, ready = parts(tiny_checkpoint, many)
+    _, _, loaded, ready = parts(tiny_checkpoint, many)
     files = [file for batch in loaded for file in batch["im_file"]]
     assert len(set(files)) == 6
     assert files != [file for batch in parts(tiny_checkpoint, many, seed=1)[2] for file in batch["im_file"]]

@@ -4,9 +4,9 @@ import math
 
 import pytest
 import torch
-from toy import Detector
 from torch import nn
 from torch.distributions import Normal, kl_divergence
+from toy import Detector
 
 from frostline.probing.drift import DriftMeter, gaussian_kl
 
@@ -24,7 +24,9 @@ def test_drift_of_one_batchnorm_by_hand() -> None:
     model[0].running_mean[:] = torch.tensor([1.0, 0.0])
     model[0].running_var[:] = torch.tensor([4.0, 1.0])
     model[0].eps = 0.0
-    parts = torch.tensor([[[[0.0, 2.0]], [[3.0, 5.0]]], [[[4.0, 6.0]], [[3.0, 5.0]]]])  # means 3 and 4, variances 5 and 1
+    parts = torch.tensor(
+        [[[[0.0, 2.0]], [[3.0, 5.0]]], [[[4.0, 6.0]], [[3.0, 5.0]]]]
+    )  # means 3 and 4, variances 5 and 1
     meter = DriftMeter(model)
     with meter.watching():
         model(parts[:1])

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 from probe_gradients import made
-from toy import Detector
 from torch import nn
+from toy import Detector
 
 from frostline.errors import InputError
 from frostline.probing.gradients import collect_gradients, signal_to_noise
@@ -41,7 +41,7 @@ def test_norms_are_those_of_a_plain_backward_pass() -> None:
     found = collect_gradients(model, batches(), loss)
     assert sorted(found.products) == [0, 1, 3, 4] and found.batches == 3
     for index, norms in expected.items():
-        weights = [p for n, p in model.model[index].named_parameters() if "dfl" not in n]
+        weights = [p.detach() for n, p in model.model[index].named_parameters() if "dfl" not in n]
         size = float(sum(p.double().square().sum() for p in weights)) ** 0.5
         layer = found.layer(index)
         assert layer.norm == pytest.approx(np.mean(norms), rel=1e-5)

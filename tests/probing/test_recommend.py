@@ -6,9 +6,9 @@ from probe_gradients import made
 from frostline.freezing import FreezePlan
 from frostline.probing.depths import DepthCost
 from frostline.probing.drift import LayerDrift
-from frostline.probing.probe import ProbedLayer
 from frostline.probing.recommend import Recommendation, recommend
 from frostline.probing.regions import rank_regions
+from frostline.probing.result import ProbedLayer
 
 DEPTHS = (0, 1, 2, 3)
 

@@ -67,7 +67,7 @@ def paths(folder: str, names: list[str]) -> list[Path]:
 def test_images_pair_by_folder_and_name_then_by_a_stem_of_its_own() -> None:
     source = [(f"train/{i}", Path(f"s/train/{i}.png")) for i in range(8)]
     source += [(f"val/{i}", Path(f"s/val/{i}.png")) for i in range(2)] + [("other/a", Path("s/other/a.png"))]
-    target = paths("t/images/train", [f"{i}.tiff" for i in range(8)]) + [Path("t/images/train/A.tiff")]
+    target = paths("t/images/train", [*(f"{i}.tiff" for i in range(8)), "A.tiff"])
     pairs = pair_images(source, target, Path("s"))
     assert pairs[0] == (Path("s/train/0.png"), Path("t/images/train/0.tiff"))
     assert pairs[-1] == (Path("s/other/a.png"), Path("t/images/train/A.tiff")) and len(pairs) == 9

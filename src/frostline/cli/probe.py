@@ -32,7 +32,8 @@ def probe(
     seed: o.Seed = 0,
     device: o.Device = None,
     out: Annotated[
-        Path, typer.Option("--out", metavar="FIGURE", help="The figure: .png, .svg or .pdf. A JSON file goes beside it.")
+        Path,
+        typer.Option("--out", metavar="FIGURE", help="The figure: .png, .svg or .pdf. A JSON file goes beside it."),
     ] = Path("probe.png"),
     write_study: Annotated[
         Path | None, typer.Option("--write-study", metavar="FILE", help="Write the recommended study: study.yaml.")

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from frostline.probing.cost import BatchCost, RunCost, estimate_run, time_batch
 from frostline.probing.gradients import GradientSet, collect_gradients, signal_to_noise
-from frostline.probing.probe import Probe, ProbedLayer, probe
+from frostline.probing.probe import probe
 from frostline.probing.recommend import Recommendation, recommend
 from frostline.probing.regions import RegionRanking, rank_regions, regions_of
+from frostline.probing.result import Probe, ProbedLayer
 from frostline.probing.similarity import linear_cka
 
 __all__ = [

@@ -72,7 +72,7 @@ def adapt_head(
     before = mean()
     for step in range(steps):
         optimizer.zero_grad()
-        loss(step).backward()
+        torch.autograd.backward(loss(step))
         optimizer.step()
         after()
     return before, mean()
@@ -84,7 +84,8 @@ def _head_inputs(
 ) -> list[tuple[list[torch.Tensor], dict[str, Any]]]:
     seen: list[Any] = []
     handle = find_layers(model)[-1].register_forward_pre_hook(lambda _module, inputs: seen.append(list(inputs[0])))
-    cached, used = [], 0
+    cached: list[tuple[list[torch.Tensor], dict[str, Any]]] = []
+    used = 0
     try:
         for given in batches:
             batch = ready(given)

@@ -1,4 +1,4 @@
-"""What freezing each depth saves: time of a step, activation memory, trainable parameters, all measured on the model."""
+"""What freezing each depth saves: time of a step, activation memory, trainable parameters, all measured."""
 
 from __future__ import annotations
 
@@ -11,7 +11,14 @@ from typing import Any
 import torch
 from torch import nn
 
-from frostline.freezing import FreezePlan, apply_freeze, find_layers, layer_roles, put_batchnorms_in_eval, resolve_freeze
+from frostline.freezing import (
+    FreezePlan,
+    apply_freeze,
+    find_layers,
+    layer_roles,
+    put_batchnorms_in_eval,
+    resolve_freeze,
+)
 
 ROUNDS = 3
 """Times that every depth is timed, in turn, so that a busy moment of the machine does not fall on one of them."""
@@ -76,9 +83,7 @@ def measure_depths(
                     kept[depth] = _saved_bytes(model, batch, held)
                 seconds[depth].append(_timed_step(model, batch))
             after()
-    return tuple(
-        DepthCost(d, statistics.median(seconds[d]), kept[d], freezes[d].trainable_count) for d in depths
-    )
+    return tuple(DepthCost(d, statistics.median(seconds[d]), kept[d], freezes[d].trainable_count) for d in depths)
 
 
 def storage_of(tensor: torch.Tensor) -> int:

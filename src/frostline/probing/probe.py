@@ -6,7 +6,6 @@ import copy
 import random
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,10 +20,11 @@ from frostline.freezing.plan import FreezePlan
 from frostline.probing.adapt import adapt_head, fresh_in_head
 from frostline.probing.depths import ROUNDS, DepthCost, measure_depths, sensible_depths
 from frostline.probing.drift import DriftMeter, LayerDrift
-from frostline.probing.gradients import GradientSet, LayerGradient, collect_gradients
+from frostline.probing.gradients import GradientSet, collect_gradients
 from frostline.probing.images import Pair, paired_images, target_batches, training_batch
-from frostline.probing.recommend import Recommendation, recommend
-from frostline.probing.regions import RegionRanking, rank_regions, regions_of
+from frostline.probing.recommend import recommend
+from frostline.probing.regions import rank_regions, regions_of
+from frostline.probing.result import Probe, ProbedLayer
 from frostline.probing.similarity import layer_similarity, pair_images
 from frostline.training.checkpoints import Transfer, rounded_imgsz
 from frostline.training.images import to_device
@@ -38,77 +38,6 @@ from frostline.training.spec import RunSpec, absolute
 ADAPT_STEPS = 30
 ADAPT_LR = 0.01
 Progress = Callable[[int, int], None]
-
-
-@dataclass(frozen=True)
-class ProbedLayer:
-    """One layer, as probed. What does not apply to it is None.
-
-    Attributes:
-        index: its place.
-        type: class of the module.
-        role: backbone, neck or head.
-        parameters: that can train.
-        gradient: see `LayerGradient`.
-        drift: see `LayerDrift`.
-        similarity: linear CKA of its features of the source and of the target images.
-    """
-
-    index: int
-    type: str
-    role: str
-    parameters: int
-    gradient: LayerGradient | None = None
-    drift: LayerDrift | None = None
-    similarity: float | None = None
-
-
-@dataclass(frozen=True)
-class Probe:
-    """What a probe found.
-
-    Attributes:
-        model: checkpoint or model YAML.
-        weights: checkpoint that a model YAML starts from.
-        data: data.yaml.
-        source: folder of source images, or None.
-        settings: image size, images a batch, batches, steps and rate of adaptation, seed.
-        device: in words.
-        layers: one entry for each.
-        depths: what freezing each depth costs and saves.
-        ranking: of the first block, the backbone and the head.
-        recommendation: arms worth running, and why.
-        adapted: tensors of the head that were adapted first.
-        losses: mean loss an image before and after the adaptation; None without one.
-        pairs: source images that were compared with their target version.
-        notes: what the reader should know.
-        gradients: what the ranking rests on.
-    """
-
-    model: str
-    weights: str | None
-    data: str
-    source: str | None
-    settings: dict[str, Any]
-    device: str
-    layers: tuple[ProbedLayer, ...]
-    depths: tuple[DepthCost, ...]
-    ranking: RegionRanking
-    recommendation: Recommendation
-    adapted: tuple[str, ...]
-    losses: tuple[float, float] | None
-    pairs: int
-    notes: tuple[str, ...]
-    gradients: GradientSet = field(repr=False)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return everything but the raw inner products, ready for JSON."""
-        fields = {key: value for key, value in vars(self).items() if key != "gradients"}
-        for key in ("ranking", "recommendation"):
-            fields[key] = asdict(fields[key])
-        fields["layers"] = [asdict(layer) for layer in self.layers]
-        fields["depths"] = [asdict(depth) for depth in self.depths]
-        return fields
 
 
 def probe(
@@ -194,9 +123,7 @@ class _Probing:
         self.device, self.progress = device, progress
         self.done = self.total = 0
 
-    def run(
-        self, batches: int, steps: int, lr: float, source: Path | None, pairs: list[Pair], device: str
-    ) -> Probe:
+    def run(self, batches: int, steps: int, lr: float, source: Path | None, pairs: list[Pair], device: str) -> Probe:
         """Measure everything."""
         spec, network = self.spec, self.network
         depths = sensible_depths(network)
@@ -250,9 +177,7 @@ class _Probing:
         trained = run_facts(Path(self.transfer.source or self.spec.model)).pixels
         size, imgsz = int(self.spec.settings["batch"]), rounded_imgsz(int(self.spec.settings["imgsz"]), self.network)[0]
         formats = KnownFormats(trained=trained), KnownFormats(declared=(self.data.pixels, self.data.dataset.yaml))
-        return layer_similarity(
-            self.network, paired_images(pairs, *formats, imgsz, size, self.device), self.tick
-        )
+        return layer_similarity(self.network, paired_images(pairs, *formats, imgsz, size, self.device), self.tick)
 
     def _costs(self, model: nn.Module, depths: tuple[int, ...]) -> tuple[DepthCost, ...]:
         batch = to_device(training_batch(self.spec, self.data, model)(), self.device, self.data.pixels)
@@ -275,9 +200,7 @@ class _Probing:
             for index, module in enumerate(find_layers(self.network))
         )
 
-    def _notes(
-        self, meter: DriftMeter, fresh: list[str], steps: int, batches: int, asked: int
-    ) -> tuple[str, ...]:
+    def _notes(self, meter: DriftMeter, fresh: list[str], steps: int, batches: int, asked: int) -> tuple[str, ...]:
         notes = []
         if batches < asked:
             notes.append(f"the training split fills {batches} batches, not {asked}")
@@ -286,7 +209,9 @@ class _Probing:
                 f"{len(fresh)} fresh tensors of the head took {steps} AdamW steps first, all else frozen, on a copy"
             )
         elif fresh:
-            notes.append(f"{len(fresh)} tensors of the head are fresh and were not adapted: they drown the other layers")
+            notes.append(
+                f"{len(fresh)} tensors of the head are fresh and were not adapted: they drown the other layers"
+            )
         elsewhere = len(self.transfer.fresh) - len(fresh)
         if elsewhere:
             notes.append(f"{elsewhere} tensors below the head are random: gradients and drift behind them mean little")

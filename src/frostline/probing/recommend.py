@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from frostline.probing.depths import DepthCost
 from frostline.probing.gradients import GradientSet, signal_to_noise
 from frostline.probing.regions import EVEN, FIRST_BLOCK, RegionRanking, group_products
-
-if TYPE_CHECKING:
-    from frostline.probing.probe import ProbedLayer
+from frostline.probing.result import ProbedLayer
 
 LEAST_SAVING = 0.10
 """Share of the step's time or of its activation memory that a depth must save to be worth a run for itself."""
@@ -140,7 +138,7 @@ def _leave_sentence(left_out: Mapping[str, str]) -> str:
 
 
 def _sure_sentence(confidence: str, ranking: RegionRanking, layers: Sequence[ProbedLayer]) -> str:
-    text = f"The confidence is {confidence}: {ranking.stability:.0%} of the resamples of the batches give the same order"
+    text = f"The confidence is {confidence}: {ranking.stability:.0%} of resamples of the batches give the same order"
     if not ranking.pulled:
         text += ", but an order without signal says little"
     drifted = [layer for layer in layers if layer.drift is not None and layer.role == "backbone"]

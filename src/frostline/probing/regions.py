@@ -55,8 +55,8 @@ def rank_regions(
 
     - The backbone holds the first block, and can learn all that it can. It comes before it where what it adds has more
       signal than noise, and after it where it adds mostly noise.
-    - Where no region has more signal than noise, no shift pulls at any. Training then disturbs more than it teaches, the
-      more so the more layers lie behind what moves: the head comes first, then the first block, then the backbone.
+    - Where no region has more signal than noise, no shift pulls at any. Training then disturbs more than it teaches,
+      the more so the more layers lie behind what moves: the head comes first, then the first block, then the backbone.
 
     Args:
         gradients: of at least 2 batches.

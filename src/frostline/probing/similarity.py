@@ -25,8 +25,8 @@ def linear_cka(x: torch.Tensor, y: torch.Tensor) -> float:
     """Give the linear centred kernel alignment of two sets of features of the same examples.
 
     Kornblith et al., *Similarity of Neural Network Representations Revisited*, ICML 2019, with the unbiased estimator
-    of HSIC of Song et al., *Feature Selection via Dependence Maximization*, JMLR 2012, because the biased one nears 1 for
-    anything where there are fewer examples than features. 1 is alike up to rotation and scale; independent features
+    of HSIC of Song et al., *Feature Selection via Dependence Maximization*, JMLR 2012, because the biased one nears 1
+    for anything where there are fewer examples than features. 1 is alike up to rotation and scale; independent features
     give 0 on average, and values a little below it.
 
     Args:
@@ -86,8 +86,8 @@ def pair_images(source: Sequence[tuple[str, Path]], target: Sequence[Path], fold
             pairs.append((found, image))
     if len(pairs) < LEAST_PAIRS:
         raise InputError(
-            f"{folder}: {len(pairs)} of {len(target)} training images have a source version of the same name there, and "
-            f"a similarity needs {LEAST_PAIRS}; give the images that the dataset was converted from, with their names"
+            f"{folder}: {len(pairs)} of {len(target)} training images have a source version of the same name there, "
+            f"and a similarity needs {LEAST_PAIRS}; give the images that it was converted from, with their names"
         )
     return pairs
 

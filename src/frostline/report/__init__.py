@@ -14,7 +14,15 @@ _HOME = {
     "summary_table": "frostline.report.tables",
     "write_comparison": "frostline.report.outputs",
 }
-__all__ = ["draw_comparison", "draw_estimate", "draw_plan", "draw_probe", "runs_table", "summary_table", "write_comparison"]
+__all__ = [
+    "draw_comparison",
+    "draw_estimate",
+    "draw_plan",
+    "draw_probe",
+    "runs_table",
+    "summary_table",
+    "write_comparison",
+]
 
 
 def __getattr__(name: str) -> Any:

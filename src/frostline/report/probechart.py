@@ -15,7 +15,7 @@ from matplotlib.patches import Patch
 
 from frostline.errors import InputError
 from frostline.files import written_beside
-from frostline.probing import Probe, ProbedLayer
+from frostline.probing.result import Probe, ProbedLayer
 from frostline.report.planchart import FORMATS
 from frostline.report.style import DPI, STYLE
 
@@ -79,7 +79,7 @@ def _panels(probe: Probe) -> list[Callable[[Axes], None]]:
         other = axes.twinx()
         shown = [(layer.index, layer.drift.kl) for layer in probe.layers if layer.drift]
         other.plot(*zip(*shown, strict=True), linestyle="none", marker="D", markersize=4, color=_LINE, clip_on=False)
-        other.set_ylim(0, 1.12 * max(max(kl for _, kl in shown), 1e-3))
+        other.set_ylim(0, 1.12 * max(*(kl for _, kl in shown), 1e-3))
         other.set_ylabel("KL, nats")
         other.grid(visible=False)
         other.spines["right"].set_visible(True)
@@ -141,7 +141,14 @@ def _regions(axes: Axes, probe: Probe) -> None:
     values = [min(max(probe.ranking.scores[name], 0.0), _CEILING) for name in names]
     axes.barh(names, values, color=colours, height=0.6)
     for place, (name, value) in enumerate(zip(names, values, strict=True)):
-        axes.annotate(f"{probe.ranking.scores[name]:.2f}", (value, place), xytext=(4, 0), textcoords="offset points", va="center", fontsize=8)
+        axes.annotate(
+            f"{probe.ranking.scores[name]:.2f}",
+            (value, place),
+            xytext=(4, 0),
+            textcoords="offset points",
+            va="center",
+            fontsize=8,
+        )
     axes.axvline(1, color=_LINE, linewidth=0.9, linestyle=(0, (4, 3)))
     axes.set_xlim(0, 1.15 * max(*values, 1.05))
     axes.grid(visible=False)
