@@ -89,7 +89,7 @@ def _panels(probe: Probe) -> list[Callable[[Axes], None]]:
         axes.plot([i for i, _, _ in shown], [v for _, v, _ in shown], color="#bbbbbb", linewidth=1, zorder=1)
         colours = [_ROLES[role] for _, _, role in shown]
         axes.scatter([i for i, _, _ in shown], [v for _, v, _ in shown], c=colours, s=28, zorder=2, clip_on=False)
-        axes.set_ylim(min(0.0, *(v for _, v, _ in shown)), 1)
+        axes.set_ylim(min(0.0, *(v for _, v, _ in shown)), 1.04)
         axes.set_title(f"Likeness of source and target features ({probe.pairs} pairs)")
         axes.set_ylabel("linear CKA")
         _index_axis(axes, probe)
