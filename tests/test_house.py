@@ -16,6 +16,7 @@ import frostline
         ["--help"],
         ["train", "--help"],
         ["predict", "--help"],
+        ["probe", "--help"],
         ["compare", "--help"],
         ["data", "scenes", "--help"],
         ["data", "check", "--help"],

@@ -25,6 +25,7 @@ _HOME = {
     "predict": "frostline.training",
     "pretrain": "frostline.training.pretraining.run",
     "Run": "frostline.training",
+    "probe": "frostline.probing",
     "Study": "frostline.studies",
     "compare": "frostline.analysis",
 }

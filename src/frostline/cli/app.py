@@ -21,6 +21,7 @@ from frostline.cli.gradients import gradients
 from frostline.cli.layers import layers
 from frostline.cli.predict import predict
 from frostline.cli.pretrain import pretrain
+from frostline.cli.probe import probe
 from frostline.cli.scenes import scenes
 from frostline.cli.train import train, two_stage
 from frostline.errors import InputError
@@ -38,6 +39,7 @@ app = typer.Typer(
 app.command("demo")(demo)
 app.command("layers")(layers)
 app.add_typer(plan.app, name="plan")
+app.command("probe")(probe)
 app.command("train")(train)
 app.command("two-stage")(two_stage)
 app.command("ablate")(ablate)

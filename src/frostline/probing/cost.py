@@ -11,10 +11,9 @@ from typing import Any
 import torch
 from torch import nn
 
-from frostline.datasets.build import build_split
 from frostline.datasets.exact import to_unit
 from frostline.freezing import Freeze, apply_freeze, put_batchnorms_in_eval
-from frostline.training.checkpoints import rounded_imgsz
+from frostline.probing.images import training_batch
 from frostline.training.machine import MemoryPeak, hushed, use_all_cores
 from frostline.training.prepare import CheckedData, Prepared, build_model
 from frostline.training.spec import RunSpec
@@ -78,7 +77,7 @@ def time_batch(spec: RunSpec, data: CheckedData, freeze: Freeze, device: str) ->
     memory.start()
     with hushed():
         model, _ = build_model(spec, data.dataset.names)
-        loader = _loader(spec, data, model)
+        loader = training_batch(spec, data, model)
         started = time.perf_counter()
         batch = loader()
         load_seconds = time.perf_counter() - started
@@ -91,26 +90,6 @@ def time_batch(spec: RunSpec, data: CheckedData, freeze: Freeze, device: str) ->
         model.eval()
         forward_seconds = _timed(lambda: _forward(model, batch["img"]), target)
     return BatchCost(load_seconds, train_seconds, forward_seconds, memory.read())
-
-
-def _loader(spec: RunSpec, data: CheckedData, model: nn.Module) -> Any:
-    from ultralytics.cfg import get_cfg
-    from ultralytics.data.utils import check_det_dataset
-
-    stage = spec.plan.stages[0]
-    settings = spec.stage_settings(stage)
-    settings["imgsz"] = rounded_imgsz(int(settings["imgsz"]), model)[0]
-    args = get_cfg(overrides={**settings, "task": "detect", "mode": "train", "data": spec.data})
-    model.args = args
-    info = check_det_dataset(str(data.dataset.yaml))
-    stride = max(int(torch.as_tensor(model.stride).max()), 32)
-    dataset = build_split(args, info["train"], args.batch, info, data.pixels, mode="train", rect=False, stride=stride)
-
-    def load() -> dict[str, Any]:
-        batch: dict[str, Any] = dataset.collate_fn([dataset[index % len(dataset)] for index in range(args.batch)])
-        return batch
-
-    return load
 
 
 def _timed(work: Any, device: torch.device) -> float:
