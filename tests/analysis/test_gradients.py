@@ -4,7 +4,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from run_folders import our_run
 
 from frostline.analysis import RunFolder, find_runs
 from frostline.analysis.gradients import read_gradients
@@ -12,6 +11,7 @@ from frostline.errors import InputError
 from frostline.training.collect import merge_curves
 from frostline.training.gradients import append_gradients
 from frostline.training.saving import trim_rows
+from run_folders import our_run
 
 
 def table(folder: Path) -> RunFolder:

@@ -34,10 +34,11 @@ class GradientNorms:
         Args:
             scale: what the loss was multiplied with.
         """
-        present = tuple(place for place, name in enumerate(self._names) if self._parameters[name].grad is not None)
+        gradients = {i: p.grad for i, p in enumerate(self._parameters.values()) if p.grad is not None}
+        present = tuple(gradients)
         if not present:
             return
-        norms = torch.stack(torch._foreach_norm([self._parameters[self._names[i]].grad for i in present], 2))
+        norms = torch.stack(torch._foreach_norm(list(gradients.values()), 2))
         # MPS has no float64; a float32 square of a scaled norm could overflow, so the scale goes first
         norms = norms.to(torch.float32 if norms.device.type == "mps" else torch.float64) / scale
         if present not in self._rows:
