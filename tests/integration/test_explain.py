@@ -41,6 +41,12 @@ def image() -> np.ndarray:
     return cv2.resize(coarse, (96, 60), interpolation=cv2.INTER_CUBIC)
 
 
+def shake_head(network: torch.nn.Module, seed: int) -> None:
+    torch.manual_seed(seed)
+    for branch in network.model[-1].cv3:
+        branch[-1].weight.data.normal_(0, 0.7)
+
+
 def by_hand(
     network: torch.nn.Module, given: torch.Tensor, layer: int, classes: list[int], anchors: list[int]
 ) -> np.ndarray:
@@ -58,6 +64,7 @@ def by_hand(
 
 def test_maps_are_grad_cam_as_written_in_the_paper(grad_cam: None, tiny_checkpoint: Path, image: np.ndarray) -> None:
     network, _ = open_detector(tiny_checkpoint, False)
+    shake_head(network, 2)
     explainer = Explainer(network, LAYERS[::-1], imgsz=96, conf=0.0)
     seen = explainer.explain(image, EIGHT_BITS)
     given, (top, left, height, width) = network_input(image, EIGHT_BITS, 96, 32)
@@ -68,23 +75,24 @@ def test_maps_are_grad_cam_as_written_in_the_paper(grad_cam: None, tiny_checkpoi
         scores = network(given)[1]["scores"][0].sigmoid()
     classes = [int(index) for index in rows[:, 5]]
     assert torch.allclose(scores[classes, anchors], rows[:, 4])
+    alive = 0
     for layer in LAYERS:
         expected = by_hand(network, given, layer, classes, anchors.tolist())[top : top + height, left : left + width]
-        assert expected.max() > 0.1 and seen.maps[layer].shape == (60, 96)
+        alive += int(expected.max() > 0.1)
+        assert seen.maps[layer].shape == (60, 96)
         np.testing.assert_allclose(seen.maps[layer], expected, atol=1e-4)
+    assert alive >= 2, "maps that are 0 everywhere compare nothing"
 
 
 def test_a_random_head_gives_another_map(grad_cam: None, tiny_checkpoint: Path, image: np.ndarray) -> None:
     """Adebayo et al. 2018: a map that does not depend on the weights explains nothing."""
     maps = []
-    for seed in (None, 5):
+    for seed in (2, 5):
         network, _ = open_detector(tiny_checkpoint, False)
-        if seed is not None:
-            torch.manual_seed(seed)
-            for branch in network.model[-1].cv3:
-                branch[-1].weight.data.normal_(0, 0.5)
-        explainer = Explainer(network, [16], imgsz=96)
-        maps.append(explainer.explain(image, EIGHT_BITS).maps[16])
+        shake_head(network, seed)
+        explainer = Explainer(network, LAYERS, imgsz=96)
+        seen = explainer.explain(image, EIGHT_BITS)
+        maps.append(np.stack([seen.maps[layer] for layer in LAYERS]))
         explainer.close()
     assert np.corrcoef(maps[0].ravel(), maps[1].ravel())[0, 1] < 0.9
 

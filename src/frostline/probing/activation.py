@@ -77,8 +77,7 @@ def default_layers(network: Any, imgsz: int) -> tuple[int, ...]:
     """Return the last layer of each resolution of the backbone, and the layers that the head reads."""
     table = layer_table(network, imgsz)
     last = {row.stride: row.index for row in table.layers if row.role == "backbone" and row.stride}
-    head: Any = find_layers(network)[-1]
-    return tuple(sorted({*last.values(), *(int(index) for index in head.f)}))
+    return tuple(sorted({*last.values(), *(int(index) for index in _head(network).f)}))
 
 
 def chosen_layers(selector: str, network: Any, imgsz: int, name: str) -> tuple[int, ...]:
@@ -194,8 +193,7 @@ class Explainer:
         """Return detections (N, 6) as NMS gives them, and the anchor of each; the surest alone where none is sure."""
         decoded, raw = self.network(given)
         self._cam.activations_and_grads.clear()  # this pass met the hooks too
-        head: Any = find_layers(self.network)[-1]
-        one_to_one = bool(head.end2end)
+        one_to_one = _head(self.network).end2end
         for conf in (self.conf, 0.0):
             found, kept = nms.non_max_suppression(
                 decoded.clone(), conf, self.iou, None if self.only is None else [self.only], max_det=300,
@@ -210,6 +208,10 @@ class Explainer:
         return rows, kept[0][: len(rows)].long()
 
 
+def _head(network: nn.Module) -> Any:
+    return find_layers(network)[-1]
+
+
 class _ClassScores(nn.Module):
     """A detector whose output is its class scores before the sigmoid, (N, classes, anchors)."""
 
@@ -218,8 +220,7 @@ class _ClassScores(nn.Module):
         self.network = network
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        head: Any = find_layers(self.network)[-1]
-        return _scores(self.network(images)[1], head.end2end)
+        return _scores(self.network(images)[1], _head(self.network).end2end)
 
 
 def _scores(raw: dict[str, Any], one_to_one: bool) -> torch.Tensor:
