@@ -140,7 +140,7 @@ def _leave_sentence(left_out: Mapping[str, str]) -> str:
 def _sure_sentence(confidence: str, ranking: RegionRanking, layers: Sequence[ProbedLayer]) -> str:
     text = f"The confidence is {confidence}: {ranking.stability:.0%} of resamples of the batches give the same order"
     if not ranking.pulled:
-        text += ", but an order without signal says little"
+        text += ", but an order without signal says little, and more or larger batches would say more"
     drifted = [layer for layer in layers if layer.drift is not None and layer.role == "backbone"]
     if drifted:
         worst = max(drifted, key=lambda layer: layer.drift.mean_shift if layer.drift is not None else 0.0)
