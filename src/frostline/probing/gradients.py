@@ -117,7 +117,7 @@ def collect_gradients(
     for batch in batches:
         value = loss(model, batch)
         if not bool(torch.isfinite(value)):
-            raise InputError(f"the loss on a batch is {float(value)}: the model's weights or the images are broken")
+            raise InputError(f"the loss on a batch is {float(value.detach())}: broken weights or images")
         gradients = torch.autograd.grad(value, [parameters[name] for name in names], allow_unused=True)
         by_layer: dict[int, list[torch.Tensor]] = {}
         for name, gradient in zip(names, gradients, strict=True):
