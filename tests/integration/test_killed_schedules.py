@@ -170,3 +170,15 @@ def test_weights_are_a_signal_too(tiny_checkpoint: Path, tiny_data: Path, tmp_pa
     assert all("change of the weights" in one["why"] for one in decisions)
     start = saved_tensors(tiny_checkpoint)["0.conv.weight"]
     assert not torch.equal(start, saved_tensors(run.folder / "weights" / "last.pt")["0.conv.weight"])
+
+
+def test_an_adaptive_run_that_never_froze_says_so_and_is_the_baseline_to_the_bit(
+    tiny_checkpoint: Path, tiny_data: Path, tmp_path: Path
+) -> None:
+    plan = fl.FreezePlan.adaptive(percentile=1, patience=5)
+    common: dict[str, Any] = {"project": tmp_path, "device": "cpu", **{**SETTINGS, "epochs": 3}}
+    run = fl.train(tiny_checkpoint, tiny_data, plan, name="a", **common)
+    baseline = fl.train(tiny_checkpoint, tiny_data, name="b", **common)
+    assert "no layer settled" in " ".join(json.loads((run.folder / "audit.json").read_text())["notes"])
+    one, two = (saved_tensors(r.folder / "weights" / "last.pt") for r in (run, baseline))
+    assert all(torch.equal(one[name], two[name]) for name in one)

@@ -251,6 +251,11 @@ class ScheduledTrainer(StageTrainer):
         weights = self.best if self.best.exists() else self.last
         epoch = self.progress.best_epoch if self.best.exists() else self.epoch + 1
         self.audit_result = merge_audits(self.progress.intervals)
+        if self.job.stage.adaptive is not None and not self.progress.decisions:
+            self.audit_result.notes.append(
+                "warning: no layer settled, so nothing was frozen at any time and the run is one without a schedule; "
+                "raise percentile or lower patience"
+            )
         held = interval_of(self.progress.intervals, int(epoch or self.epoch + 1))
         self.audit_result.checks.append(check_saved(held.fingerprints, saved_tensors(weights)))
         self.audit_teacher(self.audit_result)
