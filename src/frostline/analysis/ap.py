@@ -16,7 +16,7 @@ import numba
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from frostline.analysis.matching import IGNORED, IOUS, TRUE, Matches
+from frostline.analysis.matching import IGNORED, TRUE, Matches
 
 RECALLS: NDArray[np.float64] = np.linspace(0.0, 1.0, 101)
 RECALL_ASKED = 0.6
@@ -70,6 +70,7 @@ class Ranking:
 def rank_matches(matches: Matches) -> Ranking:
     """Pack matches for `precision_table`; once for a run, however many draws follow."""
     boxes, areas, classes = matches.boxes, len(matches.areas), len(matches.boxes.class_ids)
+    levels = matches.outcome.shape[2]
     edges = np.searchsorted(boxes.klass, np.arange(classes + 1))
     base, base_start = [], [0]
     events: list[tuple[NDArray[Any], ...]] = []
@@ -81,7 +82,7 @@ def rank_matches(matches: Matches) -> Ranking:
             base.append(image[inside])
             base_start.append(base_start[-1] + len(base[-1]))
             rank = np.cumsum(inside)
-            for t in range(len(IOUS)):
+            for t in range(levels):
                 outcome = matches.outcome[area, rows, t]
                 hit = outcome == TRUE
                 at = np.flatnonzero(hit | ((outcome == IGNORED) & inside))
@@ -90,7 +91,7 @@ def rank_matches(matches: Matches) -> Ranking:
                 start.append(start[-1] + len(at))
     columns = [np.concatenate(parts) for parts in zip(*events, strict=True)] if events else [np.zeros(0)] * 4
     return Ranking(
-        shape=(areas, classes, len(IOUS)),
+        shape=(areas, classes, levels),
         strict=matches.source == "ultralytics",
         truths=matches.truths.reshape(areas * classes, len(boxes.images)),
         base_image=np.concatenate(base).astype(np.int32) if base else np.zeros(0, np.int32),

@@ -73,7 +73,7 @@ class Matches:
         areas: the ranges of object size along the first axis, of `AREAS`; Ultralytics has only `all`.
         boxes: what was matched; after COCO's `max_det` only the detections that count.
         outcome: (A, D, T) `FALSE`, `TRUE` or `IGNORED` (COCO: of another size than asked for) by area range, detection
-            and threshold of `IOUS`.
+            and threshold (those of `IOUS`).
         in_area: (A, D) whether the detection's own box is in the area range.
         truths: (A, C, I) truths that count, by area range, class and image.
     """
