@@ -61,7 +61,8 @@ def rankings(world: World, images: int, seeds: int, rng: np.random.Generator) ->
     """Draw one study: rankings by arm and seed, of one class at one IoU threshold."""
     truth_count, false_count = 1 + rng.poisson(2.5, images), rng.poisson(6.0, images)
     truth_image, false_image = np.repeat(np.arange(images), truth_count), np.repeat(np.arange(images), false_count)
-    shared = world.image * rng.standard_normal(images)[truth_image] + world.object * rng.standard_normal(len(truth_image))
+    shared = world.image * rng.standard_normal(images)[truth_image]
+    shared += world.object * rng.standard_normal(len(truth_image))
     alarm = 0.5 * rng.standard_normal(images)[false_image]
     common = world.seed * rng.standard_normal(seeds)
     study = []

@@ -12,10 +12,10 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
-import numba
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from frostline.analysis.compiling import compiled
 from frostline.analysis.matching import IGNORED, TRUE, Matches
 
 RECALLS: NDArray[np.float64] = np.linspace(0.0, 1.0, 101)
@@ -142,9 +142,9 @@ def in_threads(work: Any, count: int) -> None:
     if parts <= 1:
         work(slice(0, count))
         return
-    edges = np.linspace(0, count, parts + 1).astype(int)
+    edges = [count * part // parts for part in range(parts + 1)]
     with ThreadPoolExecutor(parts) as pool:
-        list(pool.map(work, [slice(a, b) for a, b in zip(edges[:-1], edges[1:], strict=True)]))
+        list(pool.map(work, map(slice, edges, edges[1:])))
 
 
 def mean_over_classes(values: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -156,7 +156,7 @@ def mean_over_classes(values: NDArray[np.float64]) -> NDArray[np.float64]:
     return mean
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _recalls_passed(recall: float, strict: bool, recalls: NDArray[np.float64]) -> int:
     """Count the recalls of the table up to one; `strict` leaves out the equal one."""
     k = min(int(recall * 100) + 2, len(recalls))
@@ -165,7 +165,7 @@ def _recalls_passed(recall: float, strict: bool, recalls: NDArray[np.float64]) -
     return k
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _precision_loop(
     draws: Any, truths: Any, base_image: Any, base_start: Any, rank: Any, image: Any, hit: Any, extra: Any, start: Any,
     levels: Any, strict: Any, recalls: Any, asked: Any, ap: Any, at_recall: Any,
@@ -173,7 +173,7 @@ def _precision_loop(
     longest = 0
     for group in range(len(base_start) - 1):
         longest = max(longest, base_start[group + 1] - base_start[group])
-    running = np.zeros(longest + 1, dtype=np.int64)
+    running = np.zeros(longest + 1, dtype=np.int32)
     widest = 0
     for cell in range(len(start) - 1):
         widest = max(widest, start[cell + 1] - start[cell])
@@ -185,8 +185,10 @@ def _precision_loop(
             if total == 0:
                 continue
             first, n = base_start[group], base_start[group + 1] - base_start[group]
+            count = np.int32(0)
             for d in range(n):
-                running[d + 1] = running[d] + weight[base_image[first + d]]
+                count += weight[base_image[first + d]]
+                running[d + 1] = count
             for t in range(levels):
                 cell = group * levels + t
                 hits, correction, found = 0, 0, 0

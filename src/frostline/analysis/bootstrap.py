@@ -1,7 +1,7 @@
 """Intervals for any metric of an arm, and for differences between arms: paired bootstrap over images, and seeds.
 
-Two things were left to chance: which images were in the validation split, and which seeds trained. All arms are scored on
-the same images, so one draw of images serves every arm and seed (paired), and what all arms have in common cancels
+Two things were left to chance: which images were in the validation split, and which seeds trained. All arms are scored
+on the same images, so one draw of images serves every arm and seed (paired), and what all arms have in common cancels
 from a difference. Seeds are few, and drawing 5 of 5 with replacement gives intervals that are too short; their part is
 drawn from Student's t instead. docs/concepts/statistics.md has the simulation behind that choice.
 """
@@ -72,7 +72,7 @@ class Resamples:
     @property
     def draws(self) -> int:
         """Number of draws, B."""
-        return next(iter(self.arms.values())).draws.shape[0]
+        return len(next(iter(self.arms.values())).draws)
 
     def index(self, metric: str) -> int:
         """Return the place of a metric.
@@ -156,7 +156,7 @@ def resample(
     for name, scorer in others:
         if scorer.images != first.images:
             odd = sorted(set(scorer.images) ^ set(first.images))
-            raise InputError(f"{name} and {first_name} were validated on other images ({', '.join(odd[:3]) or 'order'})")
+            raise InputError(f"{name} and {first_name} were validated on other images: {', '.join(odd[:3])}")
         if scorer.metrics != first.metrics:
             raise InputError(f"{name} and {first_name} have other metrics: their classes differ")
     images = len(first.images)
@@ -244,8 +244,8 @@ def spread(groups: Sequence[Group], seed: int = 0) -> Spread:
         groups: of `arm_groups` or `difference_groups`.
         seed: of the random numbers; the same for all quantities of a study, so that their draws belong together.
 
-    Source: the pigeonhole bootstrap for crossed factors (McCullagh, Bernoulli 6, 2000; Owen, Annals of Applied Statistics
-    1, 2007), with a t-distributed seed factor in place of resampled seeds.
+    Source: the pigeonhole bootstrap for crossed factors (McCullagh, Bernoulli 6, 2000; Owen, Annals of Applied
+    Statistics 1, 2007), with a t-distributed seed factor in place of resampled seeds.
     """
     value = float(sum(group.factor * group.point.mean() for group in groups))
     means: Values = sum((group.factor * group.draws.mean(axis=1) for group in groups), np.zeros(1))
@@ -295,4 +295,5 @@ def _influence(groups: Iterable[Group]) -> Values:
     without = without[np.isfinite(without)]
     if len(without) < 2:
         return np.zeros(0)
-    return (without.mean() - without) * (len(without) - 1) / len(without)
+    influence: Values = (without.mean() - without) * (len(without) - 1) / len(without)
+    return influence

@@ -1,15 +1,15 @@
-"""What depends on the confidence threshold: precision, recall and F1 along it, and how sure right and wrong detections are."""
+"""What depends on the confidence: precision, recall and F1 along it, and how sure right and wrong detections are."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any
 
-import numba
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from frostline.analysis.ap import in_threads, mean_over_classes
+from frostline.analysis.compiling import compiled
 from frostline.analysis.matching import IOUS, TRUE, Matches
 
 CONFIDENCES: NDArray[np.float64] = np.linspace(0, 1, 1000)
@@ -174,7 +174,7 @@ def _curves(matches: Matches, draws: NDArray[np.int32]) -> tuple[NDArray[np.floa
     return out[0], out[1]
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _curve_loop(
     draws: Any, truths: Any, image: Any, score: Any, hit: Any, edges: Any, grid: Any, precision: Any, recall: Any
 ) -> None:

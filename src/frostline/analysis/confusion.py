@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from frostline.analysis.compiling import compiled
 from frostline.analysis.matching import Boxes
 
 BACKGROUND = "background"
@@ -16,7 +16,7 @@ BACKGROUND = "background"
 
 @dataclass(frozen=True)
 class Confusion:
-    """Counts of what was taken for what, [predicted, true] as Ultralytics plots it; the last row and column are background.
+    """Counts of what was taken for what, [predicted, true] as Ultralytics plots it; background comes last.
 
     Attributes:
         names: (C + 1,) classes, then `background`.
@@ -101,8 +101,8 @@ def confusion_rates(found: Confusion, weights: NDArray[Any]) -> NDArray[np.float
         weights: (R, I) how often each image counts.
 
     Returns:
-        (R, 3): off-diagonal mass (share of found truths given a wrong class), detections on background an image, and the
-        share of truths that nothing found; NaN where there is nothing to share.
+        (R, 3): off-diagonal mass (share of found truths given a wrong class), detections on background an image, and
+        the share of truths that nothing found; NaN where there is nothing to share.
     """
     images, size = found.per_image.shape[:2]
     counts = weights.astype(np.float64) @ found.per_image.reshape(images, -1).astype(np.float64)
@@ -128,7 +128,7 @@ def _known(value: float) -> float | None:
     return float(value) if np.isfinite(value) else None
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def box_iou(a: Any, b: Any) -> float:
     """Compute the IoU of two boxes x1, y1, x2, y2; 0 for boxes without an area."""
     w, h = min(a[2], b[2]) - max(a[0], b[0]), min(a[3], b[3]) - max(a[1], b[1])
@@ -138,7 +138,7 @@ def box_iou(a: Any, b: Any) -> float:
     return float(inside / ((a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]) - inside))
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _confusion_loop(
     order: Any, starts: Any, truth_order: Any, truth_starts: Any, klass: Any, truth_class: Any, score: Any, box: Any,
     truth_box: Any, conf: Any, iou: Any, per_image: Any,

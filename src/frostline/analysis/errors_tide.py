@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
 from frostline.analysis.ap import Ranking, mean_over_classes, precision_table, rank_matches
+from frostline.analysis.compiling import compiled
 from frostline.analysis.confusion import box_iou, image_groups
 from frostline.analysis.matching import TRUE, Boxes, Matches
 
@@ -21,7 +21,7 @@ _RIGHT = -1
 
 @dataclass(frozen=True)
 class TideErrors:
-    """Mistakes of one run. A detection that found a truth of its class at IoU 0.50 is right; every other is one mistake.
+    """Mistakes of one run. A detection that found a truth of its class at IoU 0.50 is right, others are a mistake each.
 
     Attributes:
         per_image: (I, 6) counts in the order of `ERRORS`.
@@ -49,8 +49,8 @@ def tide_errors(boxes: Boxes, found_iou: float = 0.5, background_iou: float = 0.
     In this order, for a detection that found nothing: *localisation*, its best truth of its class overlaps by at least
     `background_iou` but less than `found_iou`; *classification*, a truth of another class overlaps by at least
     `found_iou`; *duplicate*, a truth of its class does, which a surer detection had taken; *background*, nothing
-    overlaps by `background_iou`; *both*, the rest: a wrong class and too little overlap. *Missed* is a truth that nothing
-    found and that mending a localisation or classification error would not find.
+    overlaps by `background_iou`; *both*, the rest: a wrong class and too little overlap. *Missed* is a truth that
+    nothing found and that mending a localisation or classification error would not find.
 
     Args:
         boxes: what `read_boxes` gives.
@@ -73,11 +73,11 @@ def tide_errors(boxes: Boxes, found_iou: float = 0.5, background_iou: float = 0.
     wrong = kind != _RIGHT
     np.add.at(per_image, (boxes.image[wrong], kind[wrong]), 1)
     per_image[:, -1] = np.bincount(boxes.truth_image[missed], minlength=len(boxes.images))
-    rankings = {"": _ranking(boxes, kind, kind == _RIGHT, np.ones(len(kind), bool), boxes.klass, ~missed | missed)}
+    rankings = {"": _ranking(boxes, kind == _RIGHT, np.ones(len(kind), bool), boxes.klass, np.ones(len(missed), bool))}
     for error, name in enumerate(ERRORS[:-1]):
         hit, keep, klass = _mended(boxes, kind, target, used, error)
-        rankings[name] = _ranking(boxes, kind, hit, keep, klass, np.ones(len(missed), bool))
-    rankings[ERRORS[-1]] = _ranking(boxes, kind, kind == _RIGHT, np.ones(len(kind), bool), boxes.klass, ~missed)
+        rankings[name] = _ranking(boxes, hit, keep, klass, np.ones(len(missed), bool))
+    rankings[ERRORS[-1]] = _ranking(boxes, kind == _RIGHT, np.ones(len(kind), bool), boxes.klass, ~missed)
     return TideErrors(per_image, rankings)
 
 
@@ -119,7 +119,6 @@ def _mended(
 
 def _ranking(
     boxes: Boxes,
-    kind: NDArray[np.int64],
     hit: NDArray[np.bool_],
     keep: NDArray[np.bool_],
     klass: NDArray[np.int32],
@@ -134,10 +133,10 @@ def _ranking(
     return rank_matches(Matches("coco", ("all",), moved, outcome, np.ones((1, len(order)), bool), counts))
 
 
-@numba.njit(cache=True, nogil=True)
-def _tide_loop(
-    order: Any, starts: Any, truth_order: Any, truth_starts: Any, klass: Any, truth_class: Any, box: Any, truth_box: Any,
-    found_iou: Any, background_iou: Any, kind: Any, target: Any, used: Any,
+@compiled
+def _tide_loop(  # noqa: PLR0912 (one pass, compiled)
+    order: Any, starts: Any, truth_order: Any, truth_starts: Any, klass: Any, truth_class: Any, box: Any,
+    truth_box: Any, found_iou: Any, background_iou: Any, kind: Any, target: Any, used: Any,
 ) -> None:  # fmt: skip
     for image in range(len(starts) - 1):
         truths = truth_order[truth_starts[image] : truth_starts[image + 1]]
@@ -156,12 +155,12 @@ def _tide_loop(
             if free >= 0:
                 used[free] = True
             elif background_iou <= same_iou < found_iou:
-                kind[d], target[d] = 1, same
+                kind[d], target[d] = _LOCALISATION, same
             elif other_iou >= found_iou:
-                kind[d], target[d] = 0, other
+                kind[d], target[d] = _CLASSIFICATION, other
             elif same_iou >= found_iou:
-                kind[d], target[d] = 3, same
+                kind[d], target[d] = _DUPLICATE, same
             elif max(same_iou, other_iou) < background_iou:
-                kind[d] = 4
+                kind[d] = _BACKGROUND
             else:
-                kind[d], target[d] = 2, other
+                kind[d], target[d] = _BOTH, other

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from frostline.analysis.bootstrap import Resamples, Spread, arm_groups, difference_groups, spread
+from frostline.analysis.bootstrap import Spread
 
 Method = Literal["percentile", "bca"]
 

@@ -9,11 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
-import numba
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from frostline.analysis.compiling import compiled
 from frostline.analysis.predictions import BOX, UNCLIPPED, Predictions
 from frostline.errors import InputError
 
@@ -164,7 +164,7 @@ def match_coco(boxes: Boxes, max_det: int) -> Matches:
 
 
 def match_ultralytics(boxes: Boxes) -> Matches:
-    """Match as Ultralytics' validator does: per image, by falling score, each detection to its best free truth of its class.
+    """Match as Ultralytics' validator does: per image and class, by falling score, to the best free truth.
 
     Unlike COCO there are no sizes, all detections count, boxes are not cut off at the border of the image, the first of
     equally good truths is taken instead of the last, and IoU is computed in single precision with 1e-7 added to the
@@ -220,7 +220,7 @@ def _count_truths(boxes: Boxes, counts: NDArray[np.bool_]) -> NDArray[np.int32]:
     return truths
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _coco_iou(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
     # Corner plus size, not the corners themselves: COCO's boxes are x, y, width, height, and rounding decides ties.
     aw, ah, bw, bh = a[2] - a[0], a[3] - a[1], b[2] - b[0], b[3] - b[1]
@@ -232,7 +232,7 @@ def _coco_iou(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
     return float(inside / (aw * ah + bw * bh - inside))
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _coco_loop(
     order: Any, starts: Any, truth_order: Any, truth_starts: Any, box: Any, truth_box: Any, ignore: Any, in_area: Any,
     ious: Any, outcome: Any,
@@ -264,7 +264,7 @@ def _coco_loop(
                         outcome[area, detections[i], t] = IGNORED
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _single_iou(a: NDArray[np.float32], b: NDArray[np.float32]) -> np.float32:
     w = max(min(a[2], b[2]) - max(a[0], b[0]), np.float32(0))
     h = max(min(a[3], b[3]) - max(a[1], b[1]), np.float32(0))
@@ -273,7 +273,7 @@ def _single_iou(a: NDArray[np.float32], b: NDArray[np.float32]) -> np.float32:
     return np.float32(inside / (areas - inside + np.float32(1e-7)))
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _ultralytics_loop(
     order: Any, starts: Any, truth_order: Any, truth_starts: Any, box: Any, truth_box: Any, ious: Any, outcome: Any
 ) -> None:

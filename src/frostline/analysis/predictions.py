@@ -56,7 +56,7 @@ class PredictionSettings:
 
 @dataclass(frozen=True)
 class Predictions:
-    """A table with the columns of `SCHEMA` (and `UNCLIPPED`, in newer files), and the settings that it was made with."""
+    """A table with the columns of `SCHEMA` (newer files: `UNCLIPPED` too), and the settings that it was made with."""
 
     frame: pl.DataFrame
     settings: PredictionSettings
