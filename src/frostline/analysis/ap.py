@@ -107,7 +107,8 @@ def rank_matches(matches: Matches) -> Ranking:
 def precision_table(ranking: Ranking, weights: ArrayLike | None = None) -> PrecisionTable:
     """Compute average precision for each draw of images.
 
-    Equal scores keep the order of `Boxes`: COCO's own; Ultralytics sorts them in no stated order.
+    Equal scores keep the order of `Boxes`: COCO's own; Ultralytics sorts them in no stated order. The copies of one
+    detection stand side by side, where copied files would let equal scores of one image take turns.
 
     Args:
         ranking: what `rank_matches` gives.
