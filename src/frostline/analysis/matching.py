@@ -21,6 +21,14 @@ IOUS: NDArray[np.float64] = np.linspace(0.5, 0.95, 10)
 AREAS = ("all", "small", "medium", "large")
 FALSE, TRUE, IGNORED = range(3)
 
+# Ultralytics' thresholds as torch makes them, in single precision and from both ends: some differ by a last digit.
+_STEP = (np.float32(0.95) - np.float32(0.5)) / np.float32(9)
+SINGLE_IOUS = np.array(
+    [np.float32(0.5) + _STEP * np.float32(i) for i in range(5)]
+    + [np.float32(0.95) - _STEP * np.float32(9 - i) for i in range(5, 10)],
+    dtype=np.float32,
+)
+
 Source = Literal["coco", "ultralytics"]
 
 # COCO's ranges of box area in pixels of the original image; both ends belong to a range.
@@ -178,10 +186,10 @@ def match_ultralytics(boxes: Boxes) -> Matches:
     """
     outcome = np.zeros((1, len(boxes.image), len(IOUS)), dtype=np.uint8)
     detections, truths = _groups(boxes.image, boxes.klass, boxes), _groups(boxes.truth_image, boxes.truth_class, boxes)
-    single = IOUS.astype(np.float32)
     _ultralytics_loop(
-        *detections, *truths, boxes.whole_box.astype(np.float32), boxes.truth_box.astype(np.float32), single, outcome
-    )
+        *detections, *truths, boxes.whole_box.astype(np.float32), boxes.truth_box.astype(np.float32), SINGLE_IOUS,
+        outcome,
+    )  # fmt: skip
     everything = np.ones((1, len(boxes.image)), dtype=bool)
     counts = np.ones((1, len(boxes.truth_image)), dtype=bool)
     return Matches("ultralytics", AREAS[:1], boxes, outcome, everything, _count_truths(boxes, counts))
