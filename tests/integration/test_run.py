@@ -11,6 +11,7 @@ import sys
 import zipfile
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 import pytest
 import torch
@@ -18,6 +19,7 @@ import yaml
 from tiny import SETTINGS
 
 import frostline as fl
+from frostline.analysis import RunScorer
 from frostline.analysis.predictions import read_predictions
 from frostline.training.checkpoints import open_checkpoint, saved_tensors
 
@@ -224,3 +226,14 @@ def test_nms_is_given_all_the_time_it_needs(run: fl.Run, tiny_source: Path, tmp_
     finally:
         time.time = clock
     assert len(slow) == 4
+
+
+def test_metrics_from_the_boxes_are_those_that_were_validated(run: fl.Run) -> None:
+    record = json.loads((run.folder / "run.json").read_text())
+    scorer = RunScorer.open(run.folder / "predictions.parquet")
+    assert scorer.has_whole_boxes
+    again = dict(zip(scorer.metrics, scorer(np.ones((1, len(scorer.images)), np.int32))[0], strict=True))
+    for name in ("ultralytics/mAP50", "ultralytics/mAP50-95", "ultralytics/precision", "ultralytics/recall"):
+        assert again[name] == pytest.approx(record["metrics"][name], abs=1e-4), name
+    for name in ("coco/mAP50", "coco/mAP50-95"):
+        assert again[name] == pytest.approx(record["metrics"][name], abs=1e-9), name

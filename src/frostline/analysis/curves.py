@@ -121,6 +121,23 @@ def epochs_to_fraction(values: Sequence[float | None], fraction: float = 0.9, ta
     return int(reached[0]) + 1 if reached.size else None
 
 
+def area_under_curve(values: Sequence[float | None]) -> float | None:
+    """Return the mean height of a learning curve: the area under it by trapezoids, per epoch.
+
+    Args:
+        values: (epochs,) one value an epoch from the first; an epoch without a value is bridged by a straight line.
+
+    Returns:
+        In the unit of the values, so that curves of different lengths compare; None without values.
+    """
+    curve = _array(values)
+    known = np.flatnonzero(np.isfinite(curve))
+    if known.size < 2:
+        return float(curve[known[0]]) if known.size else None
+    heights, widths = curve[known], np.diff(known)
+    return float(np.sum((heights[1:] + heights[:-1]) / 2 * widths) / (known[-1] - known[0]))
+
+
 def epoch_seconds(results: pl.DataFrame) -> list[float]:
     """Return how long each epoch took, from the `time` column; epochs without a time are left out.
 

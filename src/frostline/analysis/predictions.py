@@ -32,6 +32,9 @@ SCHEMA = pl.Schema(
         "score": pl.Float32(),
     }
 )
+# Where a detection reached beyond the image, its box before it was cut off at the border; null elsewhere. Ultralytics
+# matches these and COCO the others, so that only both give both APs. Older files lack the columns.
+UNCLIPPED = ("free_x1", "free_y1", "free_x2", "free_y2")
 
 
 @dataclass(frozen=True)
@@ -53,7 +56,7 @@ class PredictionSettings:
 
 @dataclass(frozen=True)
 class Predictions:
-    """A table with the columns of `SCHEMA`, and the settings that it was made with."""
+    """A table with the columns of `SCHEMA` (newer files: `UNCLIPPED` too), and the settings that it was made with."""
 
     frame: pl.DataFrame
     settings: PredictionSettings
@@ -76,6 +79,7 @@ class DetectionTable:
         classes: ArrayLike,
         boxes: ArrayLike,
         scores: ArrayLike,
+        unclipped_boxes: ArrayLike | None = None,
     ) -> None:
         """Add one image with its ground truth and what NMS returned for it; either may be empty.
 
@@ -87,6 +91,8 @@ class DetectionTable:
             classes: (m,) class ids of the detections.
             boxes: (m, 4) like `truth_boxes`.
             scores: (m,) confidences in [0, 1].
+            unclipped_boxes: (m, 4) like `boxes`, before they were cut off at the border of the image; give them for all
+                images or for none.
 
         Raises:
             InputError: the image was added before.
@@ -98,13 +104,13 @@ class DetectionTable:
         self._chunks += [
             _rows("image", image, [None], [[0.0, 0.0, *size]], None),
             _rows("truth", image, truth_classes, truth_boxes, None),
-            _rows("prediction", image, classes, boxes, scores),
+            _rows("prediction", image, classes, boxes, scores, unclipped_boxes),
         ]
 
     @property
     def frame(self) -> pl.DataFrame:
         """Everything added so far, in that order."""
-        return pl.concat(self._chunks) if self._chunks else pl.DataFrame(schema=SCHEMA)
+        return pl.concat(self._chunks, how="diagonal") if self._chunks else pl.DataFrame(schema=SCHEMA)
 
 
 def write_predictions(path: Path, frame: pl.DataFrame, settings: PredictionSettings) -> None:
@@ -158,13 +164,15 @@ def _settings(metadata: Mapping[str, str], path: Path) -> PredictionSettings:
         raise InputError(f"{path}: its metadata lacks max_det, conf, iou or names; evaluate the run again") from error
 
 
-def _rows(kind: str, image: str, classes: Any, boxes: ArrayLike, scores: ArrayLike | None) -> pl.DataFrame:
+def _rows(
+    kind: str, image: str, classes: Any, boxes: ArrayLike, scores: ArrayLike | None, free: ArrayLike | None = None
+) -> pl.DataFrame:
     ids: list[int | None] = list(np.asarray(classes, dtype=object).ravel())
     corners: NDArray[np.float32] = np.asarray(boxes, dtype=np.float32).reshape(-1, 4)
     values: list[Any] = [None] * len(ids) if scores is None else np.asarray(scores, dtype=np.float32).ravel().tolist()
     if not len(ids) == len(corners) == len(values):
         raise ValueError(f"{image}: {len(ids)} classes, {len(corners)} boxes and {len(values)} scores for {kind} rows")
-    return pl.DataFrame(
+    frame = pl.DataFrame(
         {
             "kind": [kind] * len(ids),
             "image": [image] * len(ids),
@@ -174,6 +182,15 @@ def _rows(kind: str, image: str, classes: Any, boxes: ArrayLike, scores: ArrayLi
         },
         schema=SCHEMA,
     )
+    if free is None:
+        return frame
+    whole: NDArray[np.float32] = np.asarray(free, dtype=np.float32).reshape(-1, 4)
+    if len(whole) != len(ids):
+        raise ValueError(f"{image}: {len(ids)} classes and {len(whole)} unclipped boxes")
+    cut = pl.Series((whole != corners).any(axis=1))
+    return frame.with_columns(
+        pl.when(cut).then(pl.Series(whole[:, index])).alias(name) for index, name in enumerate(UNCLIPPED)
+    )
 
 
 def _checked(frame: pl.DataFrame, path: Path) -> pl.DataFrame:
@@ -181,7 +198,10 @@ def _checked(frame: pl.DataFrame, path: Path) -> pl.DataFrame:
     if missing:
         raise InputError(f"{path}: no column {', '.join(missing)}; expected {', '.join(SCHEMA)}")
     try:
-        table = frame.select(pl.col(name).cast(kind) for name, kind in SCHEMA.items())
+        # All four or none: with some of them the others would be guesses.
+        whole = UNCLIPPED if set(UNCLIPPED) <= set(frame.columns) else ()
+        kinds = {**SCHEMA, **dict.fromkeys(whole, pl.Float32())}
+        table = frame.select(pl.col(name).cast(kind) for name, kind in kinds.items())
     except pl.exceptions.PolarsError as error:
         raise InputError(f"{path}: a column has values of the wrong type ({str(error).splitlines()[0]})") from error
     faults = {

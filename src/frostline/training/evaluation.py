@@ -131,7 +131,15 @@ class RecordingValidator(DetectionValidator):
                 classes=found["cls"].int().cpu().numpy(),
                 boxes=found["bboxes"].float().cpu().numpy(),
                 scores=found["conf"].float().cpu().numpy(),
+                unclipped_boxes=_unclipped(pred["bboxes"], truth).float().cpu().numpy(),
             )
+
+
+def _unclipped(boxes: torch.Tensor, image: dict[str, Any]) -> torch.Tensor:
+    """Scale boxes to the original image as `ops.scale_boxes` does, but leave what reaches beyond it."""
+    (gain_y, gain_x), (pad_x, pad_y) = image["ratio_pad"]
+    pad, gain = boxes.new_tensor([pad_x, pad_y] * 2), boxes.new_tensor([gain_x, gain_y] * 2)
+    return (boxes - pad) / gain
 
 
 def evaluate_checkpoint(
