@@ -165,7 +165,7 @@ def test_a_real_scorer_gives_every_metric_and_the_same_numbers_on_any_cores() ->
 
 @pytest.mark.parametrize("seed_spread", [0.0, 0.3])
 def test_nominal_95_percent_intervals_cover(seed_spread: float) -> None:
-    # Means in place of AP, so that 400 studies take a second; benchmarks/coverage.py does the same with AP.
+    # Means in place of AP, so that 400 studies take a second; benchmarks/interval_coverage.py does the same with AP.
     rng = np.random.default_rng(11)
     held = 0
     for study in range(400):

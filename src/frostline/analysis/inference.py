@@ -14,7 +14,7 @@ from frostline.analysis.intervals import Estimate, Method, interval, p_value
 from frostline.errors import InputError
 
 ONE_POINT = 0.01
-CHECKED_IMAGES = 200  # benchmarks/coverage.py: with these the intervals were seen to cover
+CHECKED_IMAGES = 200  # benchmarks/interval_coverage.py: with these the intervals were seen to cover
 FEW_SEEDS = 3
 
 Verdict = Literal["supported", "refuted", "undecided"]
@@ -181,7 +181,7 @@ def cautions(images: int, seeds: Sequence[int], draws: int, used: int) -> tuple[
     found = []
     if images < CHECKED_IMAGES:
         found.append(
-            f"{images} validation images: intervals were checked with {CHECKED_IMAGES}, and may hold less often"
+            f"{images} validation images: intervals were checked with {CHECKED_IMAGES}; they may hold less often"
         )
     if min(seeds) == 1:
         found.append("an arm with one seed: the interval is for these very weights; other seeds may fall outside")

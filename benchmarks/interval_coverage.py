@@ -1,6 +1,6 @@
 """How often a nominal 95 % interval holds the truth: synthetic studies whose truth is known by a very large simulation.
 
-    python benchmarks/coverage.py --studies 1000
+    python benchmarks/interval_coverage.py --studies 1000
 
 A study has two arms, validation images shared by all runs, and seeds shared by the arms. An object's score is the
 arm's quality, plus what the seed, the image, the object and the seed on that object add, each drawn anew for a study;
