@@ -44,7 +44,7 @@ def answer_tables(evidence: Evidence, frames: Frames) -> list[Table]:
     """Build the tables of pairs, hypotheses and of what would make the answer surer."""
     tables = []
     if not frames.hypotheses.is_empty():
-        columns = (
+        columns: tuple[Column, ...] = (
             Column("name", "hypothesis"),
             Column("better", "better"),
             Column("than", "than"),
@@ -81,7 +81,7 @@ def answer_tables(evidence: Evidence, frames: Frames) -> list[Table]:
             Column("seeds", "seeds for 80 %", "count", source="on these images"),
             Column("images", "images for 80 %", "count", source="with these seeds"),
         )
-        note = "To find a difference of one point of mAP50-95 to the baseline. Empty where no number of them alone would do."
+        note = "To find a difference of one point of mAP50-95 to the baseline. Empty: no number of them alone would do."
         tables.append(Table("needed", "What would be needed", frames.needed, columns, note=note))
     return tables
 
@@ -101,8 +101,8 @@ def curve_tables(frames: Frames) -> list[Table]:
         *_interval("final", "final mAP50-95", "percent", CURVES),
     ]
     note = (
-        "The first epoch with 90 % of the final value, which is the mean of the last 5 epochs. Mean height: the area under "
-        "the curve an epoch. Intervals are Student's over seeds, and need two."
+        "The first epoch with 90 % of the final value, which is the mean of the last 5 epochs. Mean height: the area "
+        "under the curve an epoch. Intervals are Student's over seeds, and need two."
     )
     return [Table("convergence", "Convergence", frame, _filled(frame, columns), "curves", note)]
 
