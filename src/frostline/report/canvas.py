@@ -12,6 +12,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
+from matplotlib.patheffects import withStroke
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 from numpy.typing import NDArray
 
@@ -93,7 +94,7 @@ def arm_legend(figure: Figure, labels: Mapping[str, str], styles: Mapping[str, A
         for arm, label in labels.items()
     ]  # fmt: skip
     widest = max(map(len, labels.values()), default=1)
-    columns = max(1, min(len(handles), int((figure.get_figwidth() - 0.4) / (0.75 + 0.064 * widest))))
+    columns = max(1, min(len(handles), int((figure.get_figwidth() - 0.4) / (0.64 + 0.053 * widest))))
     figure.legend(
         handles=handles, loc="outside upper left", ncols=columns, frameon=False, handlelength=3.4, fontsize=8,
         columnspacing=1.4, labelspacing=0.35,
@@ -170,7 +171,7 @@ def label_points(
         axes.annotate(
             labels[i], places[i], xytext=((box[0] - points[i][0]) / pixel, (box[1] - points[i][1]) / pixel),
             textcoords="offset points", fontsize=size, color=colours[i], annotation_clip=False, zorder=6,
-            ha="left", va="bottom",
+            ha="left", va="bottom", path_effects=[withStroke(linewidth=2.2, foreground="white", alpha=0.85)],
             arrowprops={"arrowstyle": "-", "color": colours[i], "linewidth": 0.5, "alpha": 0.7, "shrinkB": 4,
                         "relpos": (0.5, 0.5)} if far else None,
         )  # fmt: skip
@@ -183,14 +184,14 @@ def _free_place(
     width, height = size
     best: tuple[float, float, float, NDArray[np.float64]] | None = None
     for radius in (8, 14, 22, 32, 44, 58, 74):
-        for angle in np.deg2rad([0, 180, 90, 270, 45, 135, 315, 225, 20, 160, 340, 200]):
+        for angle in np.deg2rad([40, 320, 140, 220, 60, 300, 120, 240, 0, 180, 90, 270]):
             reach = radius * pixel
             dx, dy = np.cos(angle) * (reach + width / 2), np.sin(angle) * (reach + height / 2)
             x, y = point[0] + dx, point[1] + dy
             box = np.array([x - width / 2, y - height / 2, x + width / 2, y + height / 2])
             over = sum(_overlap(box, other) for other in taken) / (width * height)
             outside = width * height - _overlap(box, frame)
-            cost = 40 * over + 60 * max(outside, 0) / (width * height) + radius / 20 + 0.02 * abs(float(np.sin(angle)))
+            cost = 40 * over + 60 * max(outside, 0) / (width * height) + radius / 20
             if best is None or cost < best[0]:
                 best = cost, float(dx), float(dy), box
     assert best is not None

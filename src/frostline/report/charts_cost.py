@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+import polars as pl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from frostline.analysis import RunFolder
+from frostline.analysis.convergence import cost_frame, seconds_an_epoch, training_seconds
 from frostline.analysis.evidence import Evidence
 from frostline.report import hover
 from frostline.report.canvas import GREY, WIDTH, sheet, shortened, shown_arms, styled
@@ -27,51 +27,48 @@ class Cost:
 
     Attributes:
         title: its name with its unit.
+        bars: mean over seeds by arm, in that unit.
         seeds: what each run has, in that unit, by arm.
     """
 
     title: str
+    bars: Mapping[str, float]
     seeds: Mapping[str, Sequence[float]]
-
-    def bar(self, arm: str) -> float | None:
-        """The median over seeds: one run on a busy machine does not move it."""
-        return statistics.median(self.seeds[arm]) if self.seeds.get(arm) else None
 
 
 def costs(evidence: Evidence, arms: Sequence[str]) -> list[Cost]:
-    """Give the costs that any run recorded: seconds an epoch, time of the run, memory, parameters."""
-
-    def gathered(title: str, read: Any, factor: float = 1.0) -> Cost:
-        seeds = {arm: [value / factor for run in evidence.runs_of(arm) if (value := read(run)) is not None] for arm in arms}
-        return Cost(title, {arm: values for arm, values in seeds.items() if values})
-
-    def wall(run: RunFolder) -> float | None:
-        return run.number("wall_seconds")
-
-    longest = max((value for arm in arms for run in evidence.runs_of(arm) if (value := wall(run))), default=0.0)
-    unit, name = time_unit(longest)
-    found = [
-        gathered("seconds an epoch", lambda run: run.seconds_an_epoch),
-        gathered(f"whole run, {name}", wall, unit),
-        gathered("peak memory, GiB", lambda run: run.number("peak_memory", "rss_bytes"), 2**30),
-        gathered("peak CUDA memory, GiB", lambda run: run.number("peak_memory", "cuda_bytes"), 2**30),
-        gathered("trainable parameters, millions", lambda run: run.number("parameters", "trainable"), 1e6),
-    ]
-    return [cost for cost in found if cost.seeds]
+    """Give the costs that any run recorded: time, memory, parameters; the bars are those of `cost_frame`."""
+    frame = cost_frame(evidence).filter(pl.col("arm").is_in(list(arms)))
+    runs = {arm: evidence.runs_of(arm) for arm in arms}
+    longest = frame.get_column("training_seconds").max()
+    unit, name = time_unit(float(longest) if isinstance(longest, float) else 0.0)
+    found = []
+    for key, title, factor, read in (
+        ("epoch_seconds", "seconds an epoch", 1.0, seconds_an_epoch),
+        ("training_seconds", f"training, {name}", unit, training_seconds),
+        ("peak_rss_bytes", "peak memory, GiB", 2.0**30, lambda run: run.number("peak_memory", "rss_bytes")),
+        ("peak_cuda_bytes", "peak CUDA memory, GiB", 2.0**30, lambda run: run.number("peak_memory", "cuda_bytes")),
+        ("trainable_parameters", "trainable, millions", 1e6, lambda run: run.number("parameters", "trainable")),
+    ):
+        bars = {arm: value / factor for arm, value in frame.select("arm", key).iter_rows() if value is not None}
+        seeds = {arm: [v / factor for run in runs[arm] if (v := read(run)) is not None] for arm in bars}
+        if bars:
+            found.append(Cost(title, bars, seeds))
+    return found
 
 
 def cost_charts(evidence: Evidence) -> list[Chart]:
     """Make the bars of time, memory and parameters."""
     arms, cut = shown_arms(evidence.arms, evidence.baseline)
     found = costs(evidence, arms)
-    arms = [arm for arm in arms if any(arm in cost.seeds for cost in found)]
+    arms = [arm for arm in arms if any(arm in cost.bars for cost in found)]
     if not arms:
         return []
     caption = (
-        "Bars: median over seeds; points: seeds. Seconds an epoch: median over the run's epochs. Whole run: from start to "
-        "end, with validation and everything else. Memory: largest of the process (resident) and of PyTorch on the GPU. "
-        "Parameters: those that could move when the training began or, with stages, in the first of them. Times are "
-        "comparable where the runs had the same machine to themselves. Source: run.json, else results.csv." + cut
+        "Bars: mean over seeds; points: seeds. Seconds an epoch: median over the run's epochs. Training: all its epochs with "
+        "their validation. Memory: largest of the process (resident) and of PyTorch on the GPU. Trainable: parameters, as "
+        "run.json counts them (of the first stage where there are several). Times are comparable where the runs had the same machine to themselves. Source: run.json, "
+        "else results.csv." + cut
     )
     arguments = (found, arms, arm_styles(evidence.arms))
     return [
@@ -99,25 +96,23 @@ def _draw(found: Sequence[Cost], arms: Sequence[str], styles: Mapping[str, ArmSt
 def _bars(axes: Axes, cost: Cost, arms: Sequence[str], styles: Mapping[str, ArmStyle]) -> None:
     top = max(max(values) for values in cost.seeds.values())
     for row, arm in enumerate(arms):
-        value = cost.bar(arm)
+        value = cost.bars.get(arm)
         if value is None:
             axes.annotate("–", (0, row), xytext=(4, 0), textcoords="offset points", va="center", color=GREY, fontsize=7.5)
             continue
         seeds = cost.seeds[arm]
         axes.barh(row, value, height=0.66, color=styles[arm].colour, alpha=0.75, zorder=2)
-        end = value
         if len(seeds) > 1 and max(seeds) > min(seeds):
             axes.plot(
                 seeds, [row] * len(seeds), linestyle="none", marker="o", markersize=3.2, markerfacecolor="white",
                 markeredgecolor="#333333", markeredgewidth=0.6, zorder=3, clip_on=False,
             )  # fmt: skip
-            end = max(value, *seeds)
+        # In a column of their own: beside a bar, a number would stand at its slowest seed.
         axes.annotate(
-            f"{value:.3g}", (end, row), xytext=(5, 0), textcoords="offset points", va="center", fontsize=7, color=GREY,
-            annotation_clip=False,
-        )  # fmt: skip
+            f"{value:.3g}", (1, row), xycoords=("axes fraction", "data"), va="center", ha="right", fontsize=7.5, color=GREY
+        )
     axes.set_title(cost.title, fontsize=9)
-    axes.set_xlim(0, 1.16 * top)
+    axes.set_xlim(0, 1.27 * top)
     axes.grid(visible=False, axis="y")
     axes.grid(visible=True, axis="x")
     axes.tick_params("y", length=0)
@@ -137,7 +132,7 @@ def _interactive(found: Sequence[Cost], arms: Sequence[str], styles: Mapping[str
         layout[f"yaxis{number}"]["showticklabels"] = panel == 1
         layout["annotations"][panel - 1]["font"] = {"size": 11}
         for row, arm in enumerate(arms):
-            value = cost.bar(arm)
+            value = cost.bars.get(arm)
             if value is None:
                 continue
             told = f"{cost.title}: %{{x:.4g}}"

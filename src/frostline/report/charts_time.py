@@ -30,7 +30,7 @@ class TimedArm:
 
     Attributes:
         value: the metric with its interval.
-        seconds: median over seeds of median epoch seconds times epochs.
+        seconds: mean over seeds of median epoch seconds times epochs.
         low, high: of the quickest and the slowest seed.
     """
 
@@ -40,7 +40,7 @@ class TimedArm:
     high: float
 
 
-def training_seconds(run: RunFolder) -> float | None:
+def seconds_to_train(run: RunFolder) -> float | None:
     """Give a run's time to train: its median epoch times its epochs, so that one slow epoch does not count; or None."""
     epochs = run.results.height if run.results is not None else len(run.value("epoch_seconds") or ())
     return run.seconds_an_epoch * epochs if run.seconds_an_epoch is not None and epochs else None
@@ -50,9 +50,9 @@ def timed_arms(evidence: Evidence, metric: str, arms: Sequence[str]) -> list[Tim
     """Give the arms that have both a time and a metric."""
     found = []
     for value in arm_values(evidence, metric, arms):
-        seconds = [s for run in evidence.runs_of(value.arm) if (s := training_seconds(run)) is not None]
+        seconds = [s for run in evidence.runs_of(value.arm) if (s := seconds_to_train(run)) is not None]
         if seconds:
-            found.append(TimedArm(value, statistics.median(seconds), min(seconds), max(seconds)))
+            found.append(TimedArm(value, statistics.fmean(seconds), min(seconds), max(seconds)))
     return found
 
 
@@ -75,7 +75,7 @@ def time_charts(evidence: Evidence) -> list[Chart]:
     front = pareto_front(found)
     caption = (
         f"{_METRIC} of the best checkpoint, Ultralytics' definition, against the time to train: median seconds of an epoch "
-        "times the number of epochs, median over seeds; horizontal lines reach from the quickest to the slowest seed. "
+        "times the number of epochs, mean over seeds; horizontal lines reach from the quickest to the slowest seed (or to the frame). "
         "Times are comparable where the runs had the same machine to themselves. The grey line joins the Pareto front: no "
         "other arm is both quicker and better. "
         + interval_sentence(evidence, [point.value for point in found])
