@@ -35,8 +35,7 @@ def styled(draw: Callable[[], Figure]) -> Callable[[], Figure]:
     def drawn() -> Figure:
         with matplotlib.rc_context(STYLE):
             figure = draw()
-            figure.draw_without_rendering()
-            figure.set_layout_engine("none")
+            settle(figure)
             return figure
 
     return drawn
@@ -48,6 +47,14 @@ def sheet(width: float, height: float, hspace: float = 0.04, wspace: float = 0.0
     FigureCanvasAgg(figure)
     figure.set_layout_engine(ConstrainedLayoutEngine(w_pad=0.08, h_pad=0.08, wspace=wspace, hspace=hspace))
     return figure
+
+
+def settle(figure: Figure) -> None:
+    """Lay out a figure now, and never again."""
+    engine = figure.get_layout_engine()
+    if engine is not None:
+        engine.execute(figure)
+        figure.set_layout_engine("none")
 
 
 def shortened(name: str, longest: int = 28) -> str:
@@ -145,7 +152,7 @@ def label_points(
 ) -> None:
     """Write a label at every point where it hides no other label or point, with a thin line to those further away.
 
-    Limits of the axes must be set before. The layout is settled once, to measure in pixels.
+    Everything else must be drawn before, and limits set: the layout is settled here, to measure in pixels.
 
     Args:
         axes: where the points are drawn.
@@ -154,7 +161,7 @@ def label_points(
         size: of the letters, points.
     """
     figure = axes.figure
-    figure.draw_without_rendering()
+    settle(figure)
     pixel = figure.dpi / 72
     points = axes.transData.transform(np.asarray(places, dtype=np.float64).reshape(-1, 2))
     frame = axes.get_window_extent()
@@ -165,9 +172,10 @@ def label_points(
         text = axes.annotate(labels[i], places[i], fontsize=size, color=colours[i], annotation_clip=False)
         extent = text.get_window_extent()
         text.remove()
-        dx, dy, box = _free_place(points[i], (extent.width, extent.height), taken, frame.extents, pixel)
+        box = _free_place(points[i], (extent.width, extent.height), taken, frame.extents, pixel)
         taken.append(box)
-        far = np.hypot(dx, dy) > 22 * pixel
+        aside = np.maximum(np.maximum(box[:2] - points[i], points[i] - box[2:]), 0)
+        far = np.hypot(*aside) > 14 * pixel
         axes.annotate(
             labels[i], places[i], xytext=((box[0] - points[i][0]) / pixel, (box[1] - points[i][1]) / pixel),
             textcoords="offset points", fontsize=size, color=colours[i], annotation_clip=False, zorder=6,
@@ -179,10 +187,10 @@ def label_points(
 
 def _free_place(
     point: NDArray[np.float64], size: tuple[float, float], taken: Sequence[NDArray[np.float64]], frame: Any, pixel: float
-) -> tuple[float, float, NDArray[np.float64]]:
-    """Find the nearest place around a point whose box covers least: (dx, dy) to its centre, and the box."""
+) -> NDArray[np.float64]:
+    """Find the nearest box around a point that covers least of what is there: x0, y0, x1, y1."""
     width, height = size
-    best: tuple[float, float, float, NDArray[np.float64]] | None = None
+    best, least = np.zeros(4), np.inf
     for radius in (8, 14, 22, 32, 44, 58, 74):
         for angle in np.deg2rad([40, 320, 140, 220, 60, 300, 120, 240, 0, 180, 90, 270]):
             reach = radius * pixel
@@ -192,10 +200,9 @@ def _free_place(
             over = sum(_overlap(box, other) for other in taken) / (width * height)
             outside = width * height - _overlap(box, frame)
             cost = 40 * over + 60 * max(outside, 0) / (width * height) + radius / 20
-            if best is None or cost < best[0]:
-                best = cost, float(dx), float(dy), box
-    assert best is not None
-    return best[1], best[2], best[3]
+            if cost < least:
+                best, least = box, cost
+    return best
 
 
 def _overlap(a: Any, b: Any) -> float:

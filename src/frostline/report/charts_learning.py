@@ -65,7 +65,7 @@ def learning_charts(evidence: Evidence) -> list[Chart]:
     learning = Learning(arms, runs, unfinished[:_MOST_UNFINISHED], styles, evidence.baseline)
     caption = (
         "Validation metrics at each epoch, Ultralytics' definition, from results.csv. Lines: mean over seeds; bands: lowest "
-        "to highest seed. " + _unfinished_note(unfinished) + cut
+        "to highest seed." + _unfinished_note(unfinished) + cut
     )
     charts = [
         Chart(
@@ -97,7 +97,7 @@ def _unfinished_note(unfinished: Sequence[RunFolder]) -> str:
     if not unfinished:
         return ""
     names = listed([f"{label(run)} ({run.status})" for run in unfinished])
-    return f"Dotted, ending in a cross, and in no mean: {names}."
+    return f" Dotted, ending in a cross, and in no mean: {names}."
 
 
 def _draw(learning: Learning) -> Figure:
@@ -154,7 +154,7 @@ def _draw_to_90(axes: Axes, learning: Learning) -> None:
     axes.set_yticks(range(len(learning.arms)), [shortened(arm) for arm in learning.arms], fontsize=8)
     axes.tick_params("y", length=0)
     axes.set_ylim(max(len(learning.arms), 1) - 0.4, -0.6)
-    axes.set_xlim(0, 1.16 * top)
+    axes.set_xlim(0, 1.24 * top)
     axes.xaxis.set_major_locator(MaxNLocator(6, integer=True, steps=[1, 2, 5, 10], min_n_ticks=1))
     axes.grid(visible=False, axis="y")
     axes.grid(visible=True, axis="x")

@@ -103,7 +103,8 @@ def _limits(curves: Sequence[ArmCurves]) -> tuple[float, float]:
         return 0.0, 1.0
     low, high = float(values.min()), float(values.max())
     usual = float(np.quantile(values, 0.9))
-    high = min(high, low + 2.5 * (usual - low)) if usual > low else high
+    if usual > low and high - low > 4 * (usual - low):  # a spike that would press all else flat
+        high = low + 2.5 * (usual - low)
     span = max(high - low, 1e-3 * abs(high), 1e-6)
     return low - 0.05 * span, high + 0.05 * span
 

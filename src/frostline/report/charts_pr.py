@@ -62,7 +62,7 @@ def precision_recall(evidence: Evidence) -> PrecisionRecall | None:
     elsewhere = [arm for arm in evidence.arms if arm not in panel.scorers]
     notes = f" Not drawn, as validated on other images or without predictions: {listed(elsewhere)}." if elsewhere else ""
     ap = {arm: float(values.mean()) for arm, values in mean.items()}
-    return PrecisionRecall(CurveSet(x, mean, by_class, truths, marked), ap, fewer + notes + cut)
+    return PrecisionRecall(CurveSet(x, mean, by_class, truths, marked, named=True), ap, fewer + notes + cut)
 
 
 def _marked(
@@ -95,8 +95,8 @@ def pr_charts(evidence: Evidence) -> list[Chart]:
     caption = (
         "Precision against recall at IoU 0.50 in COCO's definition (best precision at this recall or above, at 101 recalls), "
         "mean over seeds. Beside the names: mAP50 in COCO's definition, the area under the large panel's curve. "
-        + ("Markers: where an arm overtakes the baseline or falls behind it by a point of precision or more; the table "
-           "names them." if evidence.baseline in found.ap else "")
+        + ("Markers in the large panel, with their recall: where an arm overtakes the baseline or falls behind it by a "
+           "point of precision or more; the table names them, and those of the classes." if evidence.baseline in found.ap else "")
         + found.notes
     )  # fmt: skip
     return [

@@ -136,11 +136,11 @@ def _panel(
     if reference is not None and reference.epochs.size:
         mean = reference.runs.mean(axis=0)
         axes.plot(reference.epochs, mean, color=FAINT, linewidth=1.1, linestyle=(0, (4, 2)), zorder=1)
-        # Before the first epoch of a long later stage there is most room.
         axes.axhline(float(np.nanmax(mean)), color=FAINT, linewidth=0.8, linestyle=(0, (4, 2)), zorder=1)
         axes.annotate(
             f"best of {shortened(reference.arm)}", (0, float(np.nanmax(mean))), xycoords=("axes fraction", "data"),
-            xytext=(4, 2), textcoords="offset points", fontsize=7.5, color=GREY, va="bottom",
+            xytext=(4, 2), textcoords="offset points", fontsize=7.5, color=GREY, va="bottom", zorder=4,
+            bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.85, "pad": 0.5},
         )  # fmt: skip
     last = 1
     if curves is not None and curves.epochs.size:

@@ -15,12 +15,13 @@ from numpy.typing import NDArray
 
 from frostline.analysis.evidence import Panel
 from frostline.report import hover
-from frostline.report.canvas import GREY, WIDTH, arm_legend, sheet, shortened, strokes
+from frostline.report.canvas import GREY, WIDTH, arm_legend, label_points, sheet, shortened, strokes
 from frostline.report.palette import ArmStyle
 
 MOST_CLASSES = 12
 MEAN = "mean over classes"
 _COLUMNS = 3
+_MOST_NAMED = 10
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,7 @@ class CurveSet:
         by_class: the same for single classes, in the order of the panels.
         truths: objects of each class.
         marked: points to mark by arm, in the panel of the mean or of a class: (x, y) and what to say of each.
+        named: points are few on a curve and tell a place along `x`: it is written beside them.
     """
 
     x: NDArray[np.float64]
@@ -40,6 +42,7 @@ class CurveSet:
     by_class: Mapping[str, Mapping[str, NDArray[np.float64]]]
     truths: Mapping[str, int]
     marked: Mapping[str, Mapping[str, Sequence[tuple[float, float, str]]]] = field(default_factory=dict)
+    named: bool = False
 
     @property
     def panels(self) -> dict[str, Mapping[str, NDArray[np.float64]]]:
@@ -83,41 +86,55 @@ def draw_panels(
         columns = min(_COLUMNS, len(single))
         wide = 0.8 * columns + 0.2  # the large panel against a small one
         grid = figure.add_gridspec(rows, 1 + columns, width_ratios=[wide] + [1] * columns)
-        large = figure.add_subplot(grid[:, 0])
+        large, small = figure.add_subplot(grid[:, 0]), None
+        top = _top(list(curves.by_class.values()))
         for index, name in enumerate(single):
             row, column = divmod(index, columns)
-            axes = figure.add_subplot(grid[row, 1 + column], sharex=large, sharey=large)
-            _panel(axes, curves, name, styles, baseline, 1.1)
+            axes = figure.add_subplot(grid[row, 1 + column], sharex=small, sharey=small)
+            small = axes
+            _panel(axes, curves, name, styles, baseline, top)
             axes.set_title(f"{shortened(name, 20)}", fontsize=8.5, pad=3)
             axes.annotate(
                 f"{curves.truths[name]} objects", (1, 1), xycoords="axes fraction", xytext=(-1, 3), ha="right", fontsize=7,
                 textcoords="offset points", color=GREY, va="bottom", annotation_clip=False,
             )  # fmt: skip
-            axes.tick_params(labelleft=column == 0, labelbottom=index + columns >= len(single), labelsize=7)
-    _panel(large, curves, MEAN, styles, baseline, 1.6)
+            axes.tick_params(labelleft=column == 0, labelbottom=row == rows - 1, labelsize=7)
+    _panel(large, curves, MEAN, styles, baseline, _top([curves.mean]))
     large.set_title(MEAN if single else next(iter(curves.truths), MEAN))
     large.set_xlabel(names[0])
     large.set_ylabel(names[1])
     arm_legend(figure, labels, styles, markers=bool(curves.marked))
+    points = [(x, y, arm) for arm, marked in curves.marked.get(MEAN, {}).items() for x, y, _ in marked]
+    if curves.named and 0 < len(points) <= _MOST_NAMED:
+        colours = [styles[arm].colour for _, _, arm in points]
+        label_points(large, [(x, y) for x, y, _ in points], [f"{x:.2f}" for x, _, _ in points], colours, 7.5)
     return figure
 
 
+def _top(panels: Sequence[Mapping[str, NDArray[np.float64]]]) -> float:
+    """Give the upper end of the vertical axis: no more than curves need, as F1 may stay far from 1."""
+    highest = max((float(np.nanmax(values)) for curves in panels for values in curves.values()), default=1.0)
+    return max(min(1.02, 1.1 * highest), 0.05)
+
+
 def _panel(
-    axes: Axes, curves: CurveSet, name: str, styles: Mapping[str, ArmStyle], baseline: str | None, width: float
+    axes: Axes, curves: CurveSet, name: str, styles: Mapping[str, ArmStyle], baseline: str | None, top: float
 ) -> None:
+    width = 1.6 if name == MEAN else 1.1
     for arm, values in curves.panels[name].items():
         above = 3 if arm == baseline else 2
         axes.plot(curves.x, values, **strokes(styles[arm], 1.3 * width if arm == baseline else width), zorder=above)
-    for arm, marked in curves.marked.get(name, {}).items():
+    # Points that are named belong to the large panel: in a small one they would hide the curves.
+    for arm, marked in curves.marked.get(name, {}).items() if name == MEAN or not curves.named else ():
         axes.plot(
             [x for x, _, _ in marked], [y for _, y, _ in marked], linestyle="none", marker=styles[arm].marker,
             color=styles[arm].colour, markersize=4.5 * math.sqrt(width), markeredgecolor="white", markeredgewidth=0.5,
             zorder=4, clip_on=False,
         )  # fmt: skip
     axes.set_xlim(0, 1)
-    axes.set_ylim(0, 1.02)
-    axes.xaxis.set_major_locator(MultipleLocator(0.2 if width > 1.3 else 0.5))
-    axes.yaxis.set_major_locator(MultipleLocator(0.2 if width > 1.3 else 0.5))
+    axes.set_ylim(0, top)
+    axes.xaxis.set_major_locator(MultipleLocator(0.2 if name == MEAN else 0.5))
+    axes.yaxis.set_major_locator(MultipleLocator(0.2 if top > 0.5 else 0.1 if top > 0.2 else 0.05))
     axes.grid(visible=True, axis="both")
 
 
