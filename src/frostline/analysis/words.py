@@ -161,9 +161,8 @@ def _frost_sentences(line: FrostLine | None, margin: float) -> list[str]:
             + (f", and of {_numbers(line.beyond)} that it costs more." if line.beyond else ", nor that it costs more.")
         ]
     if line.depth == 0:
-        return [
-            f"The frost line is 0: every depth tried ({_numbers(line.beyond)}) costs more than {within} (one-sided tests at 5 %)."
-        ]
+        tried = _numbers(line.beyond)
+        return [f"The frost line is 0: every depth tried ({tried}) costs more than {within} (one-sided tests at 5 %)."]
     deeper = [depth for depth in (*line.open, *line.beyond) if depth > line.depth]
     undecided = [depth for depth in line.open if depth > line.depth]
     more = f"; {_numbers(undecided)} undecided" if undecided else "; deeper ones cost more" if deeper else ""
