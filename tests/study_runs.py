@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 import yaml
-from run_folders import our_run
 
 from frostline.analysis import DetectionTable, PredictionSettings, write_predictions
+from run_folders import our_run
 
 CLASSES = ("Car", "Cyclist", "Pedestrian")
 WIDTH, HEIGHT = 640.0, 480.0

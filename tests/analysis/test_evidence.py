@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
-from run_folders import new_ultralytics
-from study_runs import CLASSES, study, write_detections
 
 from frostline.analysis import Evidence, estimate_difference, evaluate_coco, find_runs, gather, read_predictions
 from frostline.errors import InputError
+from run_folders import new_ultralytics
+from study_runs import CLASSES, study, write_detections
 
 ARMS = {"baseline": 0.7, "freeze_1_to_3": 0.72, "freeze_1_to_6": 0.4}
 
