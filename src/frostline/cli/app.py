@@ -22,6 +22,7 @@ from frostline.cli.layers import layers
 from frostline.cli.predict import predict
 from frostline.cli.pretrain import pretrain
 from frostline.cli.probe import probe
+from frostline.cli.report import report
 from frostline.cli.scenes import scenes
 from frostline.cli.train import train, two_stage
 from frostline.errors import InputError
@@ -45,6 +46,7 @@ app.command("two-stage")(two_stage)
 app.command("ablate")(ablate)
 app.add_typer(study.app, name="study")
 app.command("compare", cls=ManyMetricsCommand, epilog=EPILOG)(compare)
+app.command("report")(report)
 app.command("explain")(explain)
 app.command("gradients")(gradients)
 app.command("predict")(predict)

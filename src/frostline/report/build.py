@@ -116,12 +116,17 @@ class Report:
         return methods(self.evidence)
 
     @cached_property
+    def main(self) -> Table:
+        """The main table: a row an arm."""
+        return main_table(self.evidence, self.frames)
+
+    @cached_property
     def tables(self) -> dict[str, Table]:
         """Every table by name, the main one (`arms`) first."""
         from frostline.report.parts import TABLES
 
         made = [
-            main_table(self.evidence, self.frames),
+            self.main,
             *answer_tables(self.evidence, self.frames),
             *curve_tables(self.frames),
             *cost_tables(self.frames),
@@ -194,5 +199,3 @@ class Report:
         from frostline.report.writing import write_report
 
         return write_report(self, Path(folder), advance)
-
-

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import polars as pl
 
+from frostline.analysis.comparing import SMALL_CLASSES, Comparison
+from frostline.analysis.curves import METRICS
 from frostline.analysis.evidence import Evidence
 from frostline.analysis.findings import pair_frame
 from frostline.analysis.words import Frames
@@ -38,6 +42,27 @@ def main_table(evidence: Evidence, frames: Frames) -> Table:
         Column("trainable_parameters", "trainable", "count", source="run.json"),
     ]
     return Table("arms", "Arms", frame, _filled(frame, columns), note=_note(evidence))
+
+
+def runs_model(comparison: Comparison, metrics: Sequence[str]) -> Table:
+    """Build the table of runs: a row a run, without intervals."""
+    source = comparison.sources
+    columns = [
+        Column("arm", "arm"),
+        Column("seed", "seed", "count"),
+        *([] if all(run.counts for run in comparison.runs) else [Column("status", "status")]),
+        Column("freeze_depth", "freeze depth", "count"),
+        *(Column(name, name, "percent", source=source[name]) for name in dict.fromkeys((*metrics, *METRICS))),
+        Column("best_epoch", "best epoch", "count"),
+        Column("epochs_to_90", "epochs to 90 %", "count"),
+        Column("overfitting_gap", "train - val", "points"),
+        Column("AP_small", "AP small", "percent"),
+        *([Column(SMALL_CLASSES, "AP50 small classes", "percent")] if SMALL_CLASSES in source else []),
+        Column("epoch_seconds", "s an epoch", "seconds"),
+        Column("peak_rss_bytes", "RAM", "bytes"),
+        Column("peak_cuda_bytes", "GPU", "bytes"),
+    ]
+    return Table("runs", "Runs", comparison.frame, _filled(comparison.frame, columns))
 
 
 def answer_tables(evidence: Evidence, frames: Frames) -> list[Table]:

@@ -104,7 +104,7 @@ def _statistics(evidence: Evidence) -> Methods:
     return {
         "intervals": f"{100 * evidence.confidence:g} %, {kind}",
         "images": f"paired bootstrap over validation images, {evidence.draws:,} draws",
-        "seeds": "Student's t with one degree of freedom less than seeds; differences seed by seed where seeds are shared",
+        "seeds": "Student's t over seeds, differences seed by seed where arms share them",
         "several arms": "p-values adjusted after Holm (1979) for the number of arms",
         "no difference": f"two one-sided tests at 5 %, margin {100 * ONE_POINT:g} point of mAP50-95 (Schuirmann, 1987)",
         "baseline": evidence.baseline or "none",
