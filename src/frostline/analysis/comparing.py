@@ -43,8 +43,8 @@ COLUMNS: Mapping[str, tuple[type[pl.DataType], str]] = {
     "epoch_seconds": (pl.Float64, "median over epochs: run.json; else the time column of results.csv"),
     "inference_ms": (
         pl.Float64,
-        "run.json, else evaluation.json: median milliseconds an image of the fused network and NMS, batch 1, on the device "
-        "that stands there under inference",
+        "run.json, else evaluation.json: median milliseconds an image of the fused network and NMS, batch 1, on the "
+        "device that stands there under inference",
     ),
     "wall_seconds": (pl.Float64, "run.json"),
     "peak_rss_bytes": (pl.Int64, "run.json: largest resident memory of the process"),
@@ -206,9 +206,9 @@ def summarize(frame: pl.DataFrame) -> pl.DataFrame:
 def headline(run: RunFolder) -> dict[str, float | str | None]:
     """Return a run's mAP50, mAP50-95, precision, recall, best epoch, and which file they are from.
 
-    `run.json` is asked first, or, where there is none, the `evaluation.json` of `frostline evaluate`; where neither has
-    mAP, as in plain Ultralytics folders and unfinished runs, the row of `results.csv` whose weights Ultralytics keeps as
-    `best.pt` answers.
+    `run.json` is asked first, or, where there is none, the `evaluation.json` of `frostline evaluate`; where neither
+    has mAP, as in plain Ultralytics folders and unfinished runs, the row of `results.csv` whose weights Ultralytics
+    keeps as `best.pt` answers.
     """
     values: dict[str, float | str | None] = {name: run.number("metrics", f"ultralytics/{name}") for name in METRICS}
     if values["mAP50"] is not None or values["mAP50-95"] is not None:

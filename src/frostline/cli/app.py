@@ -16,6 +16,7 @@ from frostline.cli.chroma_estimate import estimate
 from frostline.cli.chroma_look import measure, view
 from frostline.cli.compare import EPILOG, ManyMetricsCommand, compare
 from frostline.cli.demo import demo
+from frostline.cli.evaluate import evaluate
 from frostline.cli.explain import explain
 from frostline.cli.gradients import gradients
 from frostline.cli.layers import layers
@@ -45,6 +46,7 @@ app.command("two-stage")(two_stage)
 app.command("ablate")(ablate)
 app.add_typer(study.app, name="study")
 app.command("compare", cls=ManyMetricsCommand, epilog=EPILOG)(compare)
+app.command("evaluate")(evaluate)
 app.command("explain")(explain)
 app.command("gradients")(gradients)
 app.command("predict")(predict)
