@@ -16,6 +16,7 @@ from frostline.cli.chroma_estimate import estimate
 from frostline.cli.chroma_look import measure, view
 from frostline.cli.compare import EPILOG, ManyMetricsCommand, compare
 from frostline.cli.demo import demo
+from frostline.cli.evaluate import evaluate
 from frostline.cli.explain import explain
 from frostline.cli.gradients import gradients
 from frostline.cli.layers import layers
@@ -47,6 +48,7 @@ app.command("ablate")(ablate)
 app.add_typer(study.app, name="study")
 app.command("compare", cls=ManyMetricsCommand, epilog=EPILOG)(compare)
 app.command("report")(report)
+app.command("evaluate")(evaluate)
 app.command("explain")(explain)
 app.command("gradients")(gradients)
 app.command("predict")(predict)
