@@ -224,8 +224,8 @@ def told(found: ImageStatistics) -> list[str]:
     return [
         what,
         f"at the network's input, red, green and blue have means {means} and standard deviations {stds}, {near} "
-        f"ImageNet's {_written(IMAGENET_MEAN)} and {_written(IMAGENET_STD)}: a mean is up to {found.furthest_mean:.1f} of "
-        f"its deviations off, and the spread furthest from its own is {found.furthest_spread:.2f} times that",
+        f"ImageNet's {_written(IMAGENET_MEAN)} and {_written(IMAGENET_STD)}: a mean is up to {found.furthest_mean:.1f} "
+        f"of its deviations off, and the spread furthest from its own is {found.furthest_spread:.2f} times that",
     ]
 
 

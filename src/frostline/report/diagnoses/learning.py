@@ -72,12 +72,12 @@ def still_rising(facts: Facts) -> list[Diagnosis]:
         lows = min(rise.low for _, rise in rising)
         one, rise = rising[0]
         total = one.epochs or rise.epochs
+        gain = _span([100 * slope for slope in slopes], ".2g")
         epochs = sorted({math.ceil(ONE_POINT / slope) for slope in slopes})
         detail = (
-            f"{len(rising)} of {len(runs)} runs gain {_span([100 * slope for slope in slopes], '.2g')} points of mAP50-95 "
-            f"an epoch over the last {rise.end} of {rise.epochs} (95 % intervals from {100 * lows:.2g} up) and are best "
-            f"at the end; one more point takes {_span(epochs, 'd')} epoch{'s' * (epochs[-1] > 1)} at that slope, and "
-            "slopes fall"
+            f"{len(rising)} of {len(runs)} runs gain {gain} points of mAP50-95 an epoch over the last {rise.end} of "
+            f"{rise.epochs} (95 % intervals from {100 * lows:.2g} up) and are best at the end; one more point takes "
+            f"{_span(epochs, 'd')} epoch{'s' * (epochs[-1] > 1)} at that slope, and slopes fall"
         )
         try_ = [
             f"half as many epochs again ({total} to {math.ceil(1.5 * total)}) for every arm, and look again: a curve "
