@@ -168,7 +168,7 @@ def test_a_verdict_without_a_baseline_claims_no_difference(tmp_path: Path) -> No
     one = word(evidence(tmp_path / "a", {"roles": 0.3}))
     assert "nothing to compare it with" in one.headline
     two = word(evidence(tmp_path / "b", {"roles": 0.3, "decay": 0.4}))
-    assert two.headline.startswith("decay has the highest mAP50-95, 40") and "there is no baseline" in two.headline
+    assert two.headline.startswith("decay has the highest mAP50-95, 39.9 %") and "there is no baseline" in two.headline
 
 
 def test_every_number_of_the_verdict_is_in_the_frames(tmp_path: Path) -> None:
