@@ -11,7 +11,7 @@ import polars as pl
 from frostline.analysis.convergence import convergence_frame, cost_frame
 from frostline.analysis.depth import FrostLine, frost_line
 from frostline.analysis.evidence import Evidence
-from frostline.analysis.findings import arm_frame, hypothesis_frame, needed_frame
+from frostline.analysis.findings import arm_frame, cautions, hypothesis_frame, needed_frame
 from frostline.analysis.inference import ONE_POINT
 
 LEVEL = 0.05
@@ -98,6 +98,7 @@ def word(evidence: Evidence, frames: Frames | None = None, margin: float = ONE_P
     sentences += _cost_sentences(frames, evidence.baseline, best or _fastest_as_good(frames, same))
     sentences += _surer(frames.needed, undecided, margin)
     sentences += _answers(frames.hypotheses)
+    sentences += [f"Mind: {caution}." for caution in cautions(evidence)]
     return WordedVerdict(_headline(evidence, better, worse, same, undecided, margin), tuple(sentences), line)
 
 
