@@ -11,12 +11,13 @@ import polars as pl
 from frostline.analysis.convergence import convergence_frame, cost_frame
 from frostline.analysis.depth import FrostLine, frost_line
 from frostline.analysis.evidence import Evidence
-from frostline.analysis.findings import arm_frame, hypothesis_frame, needed_frame
+from frostline.analysis.findings import arm_frame, cautions, hypothesis_frame, needed_frame
 from frostline.analysis.inference import ONE_POINT
 
 LEVEL = 0.05
 _METRIC = "mAP50-95"
 _MOST_NAMED = 4
+_ENOUGH = 0.8  # chance of finding a difference that is there
 
 _Row = Mapping[str, Any]
 
@@ -95,8 +96,9 @@ def word(evidence: Evidence, frames: Frames | None = None, margin: float = ONE_P
     sentences += _frost_sentences(line, margin)
     best = better[0] if better else None
     sentences += _cost_sentences(frames, evidence.baseline, best or _fastest_as_good(frames, same))
-    sentences += _surer(frames.needed, undecided or same, margin)
+    sentences += _surer(frames.needed, undecided, margin)
     sentences += _answers(frames.hypotheses)
+    sentences += [f"Mind: {caution}." for caution in cautions(evidence)]
     return WordedVerdict(_headline(evidence, better, worse, same, undecided, margin), tuple(sentences), line)
 
 
@@ -125,7 +127,7 @@ def _headline(
         best = better[0]
         sure = f"Holm-adjusted p {_p(best[f'{_METRIC}_p_holm'])}"
         chance = best[f"{_METRIC}_best"]
-        also = "" if chance is None else f", best of all arms in {chance:.0%} of the draws"
+        also = "" if chance is None else f", best of all arms in {_share(chance)} of the draws"
         return (
             f"{best['arm']} ends above {baseline}: {_difference(best, evidence.confidence)} of {_METRIC}, {sure}{also}."
         )
@@ -161,9 +163,8 @@ def _frost_sentences(line: FrostLine | None, margin: float) -> list[str]:
             + (f", and of {_numbers(line.beyond)} that it costs more." if line.beyond else ", nor that it costs more.")
         ]
     if line.depth == 0:
-        return [
-            f"The frost line is 0: every depth tried ({_numbers(line.beyond)}) costs more than {within} (one-sided tests at 5 %)."
-        ]
+        tried = _numbers(line.beyond)
+        return [f"The frost line is 0: every depth tried ({tried}) costs more than {within} (one-sided tests at 5 %)."]
     deeper = [depth for depth in (*line.open, *line.beyond) if depth > line.depth]
     undecided = [depth for depth in line.open if depth > line.depth]
     more = f"; {_numbers(undecided)} undecided" if undecided else "; deeper ones cost more" if deeper else ""
@@ -201,6 +202,8 @@ def _surer(needed: pl.DataFrame, rows: Sequence[_Row], effect: float) -> list[st
     if found.is_empty():
         return []
     row = found.sort("power", descending=True, nulls_last=True).row(0, named=True)
+    if row["power"] is not None and row["power"] >= _ENOUGH:
+        return []
     now = "" if row["power"] is None else f"; today it is {_share(row['power'])}"
     ways = []
     if row["seeds"] is not None:

@@ -98,7 +98,9 @@ def _bars(axes: Axes, cost: Cost, arms: Sequence[str], styles: Mapping[str, ArmS
     for row, arm in enumerate(arms):
         value = cost.bars.get(arm)
         if value is None:
-            axes.annotate("–", (0, row), xytext=(4, 0), textcoords="offset points", va="center", color=GREY, fontsize=7.5)
+            axes.annotate(
+                "–", (0, row), xytext=(4, 0), textcoords="offset points", va="center", color=GREY, fontsize=7.5
+            )
             continue
         seeds = cost.seeds[arm]
         axes.barh(row, value, height=0.66, color=styles[arm].colour, alpha=0.75, zorder=2)
@@ -109,7 +111,13 @@ def _bars(axes: Axes, cost: Cost, arms: Sequence[str], styles: Mapping[str, ArmS
             )  # fmt: skip
         # In a column of their own: beside a bar, a number would stand at its slowest seed.
         axes.annotate(
-            f"{value:.3g}", (1, row), xycoords=("axes fraction", "data"), va="center", ha="right", fontsize=7.5, color=GREY
+            f"{value:.3g}",
+            (1, row),
+            xycoords=("axes fraction", "data"),
+            va="center",
+            ha="right",
+            fontsize=7.5,
+            color=GREY,
         )
     axes.set_title(cost.title, fontsize=9)
     axes.set_xlim(0, 1.27 * top)

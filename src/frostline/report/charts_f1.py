@@ -76,7 +76,9 @@ def _chart(evidence: Evidence, curves: _Curves, truths: Mapping[str, int], notes
         title="F1 against confidence",
         caption=caption,
         draw=styled(partial(draw_panels, drawn, styles, labels, names, evidence.baseline)),
-        interactive=partial(interactive_panels, drawn, styles, names, lambda _: "confidence %{x:.2f}: F1 %{y:.3f}", 101),
+        interactive=partial(
+            interactive_panels, drawn, styles, names, lambda _: "confidence %{x:.2f}: F1 %{y:.3f}", 101
+        ),
     )
 
 

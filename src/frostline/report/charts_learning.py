@@ -18,7 +18,18 @@ from frostline.analysis import RunFolder
 from frostline.analysis.convergence import epochs_to_90
 from frostline.analysis.evidence import Evidence, label
 from frostline.report import hover
-from frostline.report.canvas import GREY, WIDTH, in_percent, listed, marks, sheet, shortened, shown_arms, strokes, styled
+from frostline.report.canvas import (
+    GREY,
+    WIDTH,
+    in_percent,
+    listed,
+    marks,
+    sheet,
+    shortened,
+    shown_arms,
+    strokes,
+    styled,
+)
 from frostline.report.charts_losses import loss_charts
 from frostline.report.learning import ArmCurves, arm_curves, draw_learning
 from frostline.report.model import Chart
@@ -72,7 +83,8 @@ def learning_charts(evidence: Evidence) -> list[Chart]:
             name="learning_curves",
             section="curves",
             title="Learning curves",
-            caption=caption + " Right: epochs to 90 % of the final mAP50 (mean of the last 5 epochs), line to the mean over "
+            caption=caption
+            + " Right: epochs to 90 % of the final mAP50 (mean of the last 5 epochs), line to the mean over "
             "seeds, small points are seeds.",
             draw=styled(partial(_draw, learning)),
             interactive=partial(_interactive, learning),
@@ -85,7 +97,8 @@ def learning_charts(evidence: Evidence) -> list[Chart]:
                 name="learning_by_arm",
                 section="curves",
                 title="Learning curves, arm by arm",
-                caption=caption + " Thin lines: seeds. Dashed grey: the baseline. Ring: the mean epoch at which 90 % of the "
+                caption=caption
+                + " Thin lines: seeds. Dashed grey: the baseline. Ring: the mean epoch at which 90 % of the "
                 "final mAP50 is reached." + most,
                 draw=styled(partial(_draw_by_arm, learning)),
             )
@@ -123,7 +136,9 @@ def _draw_unfinished(axes: Axes, learning: Learning, metric: str) -> None:
         colour = learning.styles[run.arm].colour
         axes.plot(epochs, values, color=colour, linewidth=1.1, linestyle=":", zorder=3)
         axes.plot(epochs[-1:], values[-1:], marker="x", color=colour, markersize=6, markeredgewidth=1.6, zorder=4)
-    last = max((int(run.results.item(-1, "epoch")) for run in learning.unfinished if run.results is not None), default=0)
+    last = max(
+        (int(run.results.item(-1, "epoch")) for run in learning.unfinished if run.results is not None), default=0
+    )
     if last > axes.get_xlim()[1]:
         axes.set_xlim(right=1.03 * last)
 
@@ -149,7 +164,13 @@ def _draw_to_90(axes: Axes, learning: Learning) -> None:
             axes.plot(epochs, [row] * len(epochs), **marks(style, markersize=4, markeredgewidth=0, alpha=0.5), zorder=3)
         axes.plot(mean, row, **marks(style, markersize=7), zorder=4, clip_on=False)
         axes.annotate(
-            f"{mean:.3g}", (1, row), xycoords=("axes fraction", "data"), va="center", ha="right", fontsize=7.5, color=GREY
+            f"{mean:.3g}",
+            (1, row),
+            xycoords=("axes fraction", "data"),
+            va="center",
+            ha="right",
+            fontsize=7.5,
+            color=GREY,
         )
     axes.set_yticks(range(len(learning.arms)), [shortened(arm) for arm in learning.arms], fontsize=8)
     axes.tick_params("y", length=0)
@@ -186,7 +207,14 @@ def _draw_by_arm(learning: Learning) -> Figure:
 def _one_arm(axes: Axes, curves: ArmCurves, reference: ArmCurves | None, learning: Learning) -> None:
     colour = learning.styles[curves.arm].colour
     if reference is not None and reference is not curves:
-        axes.plot(reference.epochs, reference.runs.mean(axis=0), color="#999999", linewidth=1.0, linestyle=(0, (4, 2)), zorder=1)
+        axes.plot(
+            reference.epochs,
+            reference.runs.mean(axis=0),
+            color="#999999",
+            linewidth=1.0,
+            linestyle=(0, (4, 2)),
+            zorder=1,
+        )
     for values in curves.runs if len(curves.runs) > 1 else ():
         axes.plot(curves.epochs, values, color=colour, linewidth=0.6, alpha=0.6, zorder=2)
     for epochs, values in curves.longer:

@@ -60,7 +60,9 @@ def precision_recall(evidence: Evidence) -> PrecisionRecall | None:
         for name, curves in {MEAN: mean, **by_class}.items():
             marked[name] = _marked(x, curves, str(evidence.baseline))
     elsewhere = [arm for arm in evidence.arms if arm not in panel.scorers]
-    notes = f" Not drawn, as validated on other images or without predictions: {listed(elsewhere)}." if elsewhere else ""
+    notes = (
+        f" Not drawn, as validated on other images or without predictions: {listed(elsewhere)}." if elsewhere else ""
+    )
     ap = {arm: float(values.mean()) for arm, values in mean.items()}
     return PrecisionRecall(CurveSet(x, mean, by_class, truths, marked, named=True), ap, fewer + notes + cut)
 

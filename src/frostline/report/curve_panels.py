@@ -65,7 +65,11 @@ def most_frequent(panel: Panel) -> tuple[dict[str, int], str]:
 
 
 def draw_panels(
-    curves: CurveSet, styles: Mapping[str, ArmStyle], labels: Mapping[str, str], names: tuple[str, str], baseline: str | None
+    curves: CurveSet,
+    styles: Mapping[str, ArmStyle],
+    labels: Mapping[str, str],
+    names: tuple[str, str],
+    baseline: str | None,
 ) -> Figure:
     """Draw the panels.
 
