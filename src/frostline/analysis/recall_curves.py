@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from typing import Literal
 
@@ -94,7 +95,7 @@ def crossings(
     known = np.flatnonzero(sides)
     if not known.size:
         return None, []
-    turns = [(a, b) for a, b in zip(known, known[1:], strict=False) if sides[a] != sides[b]]
+    turns = [(a, b) for a, b in itertools.pairwise(known) if sides[a] != sides[b]]
     found = []
     for index, (before, after) in enumerate(turns):
         # Where the sign changes last before the lead is clear: small leads to and fro in between do not count.

@@ -162,7 +162,8 @@ def label_points(
         labels, colours: of each point.
         size: of the letters, points.
     """
-    figure = axes.figure
+    figure = axes.get_figure()
+    assert isinstance(figure, Figure)
     settle(figure)
     pixel = figure.dpi / 72
     points = axes.transData.transform(np.asarray(places, dtype=np.float64).reshape(-1, 2))

@@ -65,10 +65,10 @@ def cost_charts(evidence: Evidence) -> list[Chart]:
     if not arms:
         return []
     caption = (
-        "Bars: mean over seeds; points: seeds. Seconds an epoch: median over the run's epochs. Training: all its epochs with "
-        "their validation. Memory: largest of the process (resident) and of PyTorch on the GPU. Trainable: parameters, as "
-        "run.json counts them (of the first stage where there are several). Times are comparable where the runs had the same machine to themselves. Source: run.json, "
-        "else results.csv." + cut
+        "Bars: mean over seeds; points: seeds. Seconds an epoch: median over the run's epochs. Training: all its "
+        "epochs with their validation. Memory: largest of the process (resident) and of PyTorch on the GPU. "
+        "Trainable: parameters, as run.json counts them (of the first stage where there are several). Times are "
+        "comparable where the runs had the same machine to themselves. Source: run.json, else results.csv." + cut
     )
     arguments = (found, arms, arm_styles(evidence.arms))
     return [

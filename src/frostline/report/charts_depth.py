@@ -46,11 +46,11 @@ def depth_charts(evidence: Evidence, frost_line: int | None = None) -> list[Char
     if not values:
         return []
     styles = arm_styles(evidence.arms)
-    order = _places(next(iter(values.values())), frost_line)
+    order = _Places(next(iter(values.values())), frost_line)
     joined = any(len(_joined(found)) > 1 for found in values.values())
     caption = (
-        "mAP of the best checkpoint, Ultralytics' definition, on the validation split; mean over seeds, small points are "
-        "seeds. "
+        "mAP of the best checkpoint, Ultralytics' definition, on the validation split; mean over seeds, small "
+        "points are seeds. "
         + ("The grey line joins arms that differ in nothing but their depth. " if joined else "")
         + ("The grey band is the baseline's interval. " if evidence.baseline is not None else "")
         + ("The frost line is the depth that this study recommends. " if frost_line is not None else "")
@@ -101,10 +101,6 @@ class _Places:
         """Give the place of a depth: that of the plain arm with it, else to scale."""
         at = [self.x[value.arm] for value in self.deep if value.depth == depth and value.plain]
         return at[0] if at else self.scale * (depth - self.low)
-
-
-def _places(values: Sequence[ArmValue], frost_line: int | None) -> _Places:
-    return _Places(values, frost_line)
 
 
 def _joined(values: Sequence[ArmValue]) -> list[ArmValue]:
@@ -175,7 +171,8 @@ def _ticks(axes: Axes, places: _Places, side: int, last: bool) -> None:
     depths: dict[int, list[float]] = {}
     for value, x in zip(group, at, strict=True):
         depths.setdefault(value.depth or 0, []).append(x)
-    axes.set_xticks(*(([np.mean(here) for here in depths.values()], list(depths)) if side == 0 else ([], [])))
+    middles = [float(np.mean(here)) for here in depths.values()]
+    axes.set_xticks(middles if side == 0 else [], map(str, depths) if side == 0 else [])
     axes.tick_params("x", length=2, labelbottom=last)
     margin = 0.35 if side == 0 else 0.28
     axes.set_xlim(min(at) - margin, max(at) + margin)
@@ -236,8 +233,8 @@ def _interactive(
         if frost_line is not None and places.deep:
             at = places.of_depth(frost_line)
             layout["shapes"].append(
-                {"type": "line", "xref": f"x{number}", "yref": f"y{number} domain", "x0": at, "x1": at, "y0": 0, "y1": 1,
-                 "line": {"color": FROST, "width": 3}, "layer": "below"}
+                {"type": "line", "xref": f"x{number}", "yref": f"y{number} domain", "x0": at, "x1": at, "y0": 0,
+                 "y1": 1, "line": {"color": FROST, "width": 3}, "layer": "below"}
             )  # fmt: skip
             layout["annotations"].append(
                 {"text": f"❄ frost line: {frost_line}", "x": at, "y": 1, "xref": f"x{number}", "font": {"color": FROST},
@@ -262,7 +259,7 @@ def _traces(value: ArmValue, style: ArmStyle, x: float, metric: str, panel: int)
         return [mean]
     labels = [f"seed {seed}" for seed in value.seeds]
     seeds = hover.points(
-        value.arm, style, [x + 0.08] * len(labels), value.seeds.values(), f"{metric} %{{y:.1%}}, %{{text}}", 5, axes=panel,
-        text=labels, opacity=0.6,
+        value.arm, style, [x + 0.08] * len(labels), value.seeds.values(), f"{metric} %{{y:.1%}}, %{{text}}", 5,
+        axes=panel, text=labels, opacity=0.6,
     )  # fmt: skip
     return [mean, seeds]

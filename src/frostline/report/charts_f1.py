@@ -66,9 +66,9 @@ def _chart(evidence: Evidence, curves: _Curves, truths: Mapping[str, int], notes
     styles, names = arm_styles(evidence.arms), ("confidence threshold", "F1")
     labels = {arm: f"{shortened(arm)}  {y:.2f} at {x:.2f}" for arm, [(x, y, _)] in peaks[MEAN].items()}
     caption = (
-        "F1 against the confidence threshold at IoU 0.50, Ultralytics' definition, mean over seeds. Markers: the peak of each "
-        "curve; beside the names: peak F1 of the mean over classes, and its threshold. The table has the peaks of the "
-        "single seeds, averaged." + notes
+        "F1 against the confidence threshold at IoU 0.50, Ultralytics' definition, mean over seeds. Markers: the "
+        "peak of each curve; beside the names: peak F1 of the mean over classes, and its threshold. The table has "
+        "the peaks of the single seeds, averaged." + notes
     )
     return Chart(
         name="f1_curves",
@@ -123,7 +123,7 @@ def _table(panel: Panel, curves: _Curves, notes: str) -> Table:
         Column("seeds", "seeds", "count"),
     )
     note = (
-        "Best F1 of each class at its own threshold. The mean over classes is at the one threshold with the best smoothed "
-        "mean, as Ultralytics reports it." + notes
+        "Best F1 of each class at its own threshold. The mean over classes is at the one threshold with the best "
+        "smoothed mean, as Ultralytics reports it." + notes
     )
     return Table("f1_by_class", "Best F1 by class and arm", frame, columns, "curves", note)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -75,8 +76,8 @@ def learning_charts(evidence: Evidence) -> list[Chart]:
     styles = arm_styles([*evidence.arms, *(run.arm for run in unfinished)])
     learning = Learning(arms, runs, unfinished[:_MOST_UNFINISHED], styles, evidence.baseline)
     caption = (
-        "Validation metrics at each epoch, Ultralytics' definition, from results.csv. Lines: mean over seeds; bands: lowest "
-        "to highest seed." + _unfinished_note(unfinished) + cut
+        "Validation metrics at each epoch, Ultralytics' definition, from results.csv. Lines: mean over seeds; "
+        "bands: lowest to highest seed." + _unfinished_note(unfinished) + cut
     )
     charts = [
         Chart(
@@ -223,8 +224,8 @@ def _one_arm(axes: Axes, curves: ArmCurves, reference: ArmCurves | None, learnin
     if len(curves.runs) > 1:
         low, high = curves.runs.min(axis=0), curves.runs.max(axis=0)
         axes.fill_between(curves.epochs, low, high, color=colour, alpha=0.16, linewidth=0, zorder=2)
-    alone = {"marker": "o", "markersize": 4} if curves.epochs.size == 1 else {}
-    axes.plot(curves.epochs, mean, color=colour, linewidth=1.8, zorder=3, **alone)
+    marker = "o" if curves.epochs.size == 1 else ""
+    axes.plot(curves.epochs, mean, color=colour, linewidth=1.8, zorder=3, marker=marker, markersize=4)
     reached = learning.to_90(curves.arm)
     if reached and curves.epochs.size:
         at = float(np.mean(reached))
@@ -243,7 +244,7 @@ def _starts(runs: Sequence[RunFolder], arm: str) -> set[int]:
     for run in runs:
         if run.arm == arm and run.results is not None:
             rows = run.results.select("stage", "epoch").drop_nulls().rows()
-            found |= {epoch for (before, _), (stage, epoch) in zip(rows, rows[1:], strict=False) if stage != before}
+            found |= {epoch for (before, _), (stage, epoch) in itertools.pairwise(rows) if stage != before}
     return found
 
 
@@ -256,8 +257,8 @@ def _interactive(learning: Learning) -> dict[str, Any]:
             data += _traces(curves, learning, metric, panel)
         for run in learning.unfinished:
             epochs, values = _curve(run, metric)
-            trace = hover.line(run.arm, learning.styles[run.arm], epochs, values,
-                               f"epoch %{{x}}: {metric} %{{y:.1%}}<br>{run.status}, seed {run.seed}", axes=panel)  # fmt: skip
+            told = f"epoch %{{x}}: {metric} %{{y:.1%}}<br>{run.status}, seed {run.seed}"
+            trace = hover.line(run.arm, learning.styles[run.arm], epochs, values, told, axes=panel)
             trace |= {"mode": "lines+markers", "marker": {"symbol": "x", "size": [0] * (len(epochs) - 1) + [9]}}
             trace["line"] |= {"dash": "dot", "width": 1.5}
             data.append(trace)

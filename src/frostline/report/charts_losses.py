@@ -1,4 +1,4 @@
-"""Losses over the epochs, of training and of validation, in panels one above the other: a gap that grows is overfitting."""
+"""Losses over the epochs, of training above and of validation below: a gap that grows is overfitting."""
 
 from __future__ import annotations
 
@@ -123,6 +123,6 @@ def _interactive(curves: _Losses, styles: Mapping[str, ArmStyle]) -> dict[str, A
             style, mean = styles[found.arm], found.runs.mean(axis=0)
             if len(found.runs) > 1:
                 low, high = found.runs.min(axis=0), found.runs.max(axis=0)
-                data.append(hover.band(found.arm, style, found.epochs, low, high, axes=panel))
+                data.append(hover.band(found.arm, style, list(found.epochs), low, high, axes=panel))
             data.append(hover.line(found.arm, style, found.epochs, mean, "epoch %{x}: %{y:.4g}", axes=panel))
     return {"data": data, "layout": layout}

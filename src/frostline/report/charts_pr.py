@@ -19,6 +19,10 @@ from frostline.report.model import Chart, Column, Table
 from frostline.report.palette import arm_styles
 
 LEAST_LEAD = 0.01
+_MARKERS = (
+    "Markers in the large panel, with their recall: where an arm overtakes the baseline or falls behind it by a point "
+    "of precision or more; the table names them, and those of the classes."
+)
 
 
 @dataclass(frozen=True)
@@ -95,12 +99,10 @@ def pr_charts(evidence: Evidence) -> list[Chart]:
     labels = {arm: f"{shortened(arm)}  {100 * ap:.1f}" for arm, ap in found.ap.items()}
     names = ("recall", "precision")
     caption = (
-        "Precision against recall at IoU 0.50 in COCO's definition (best precision at this recall or above, at 101 recalls), "
-        "mean over seeds. Beside the names: mAP50 in COCO's definition, the area under the large panel's curve. "
-        + ("Markers in the large panel, with their recall: where an arm overtakes the baseline or falls behind it by a "
-           "point of precision or more; the table names them, and those of the classes." if evidence.baseline in found.ap else "")
-        + found.notes
-    )  # fmt: skip
+        "Precision against recall at IoU 0.50 in COCO's definition (best precision at this recall or above, at 101 "
+        "recalls), mean over seeds. Beside the names: mAP50 in COCO's definition, the area under the large panel's "
+        "curve. " + (_MARKERS if evidence.baseline in found.ap else "") + found.notes
+    )
     return [
         Chart(
             name="pr_curves",
@@ -147,7 +149,7 @@ def pr_tables(evidence: Evidence) -> list[Table]:
         Column("lead", "largest lead from there", "points", source=source),
     )
     note = (
-        "Precision-recall curves of each arm against the baseline's. A lead counts once it has been a point of precision; "
-        "crossings have no interval, and those of a class with few objects may be chance." + found.notes
+        "Precision-recall curves of each arm against the baseline's. A lead counts once it has been a point of "
+        "precision; crossings have no interval, and those of a class with few objects may be chance." + found.notes
     )
     return [Table("pr_crossings", "Where precision-recall curves cross", frame, columns, "curves", note)]

@@ -1,7 +1,8 @@
-"""From stage to stage: the curve of arms that train in stages, and what each stage adds to the best of the one before."""
+"""From stage to stage: the curves of arms that train in stages, and what each stage adds to the one before."""
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -93,10 +94,10 @@ def stage_charts(evidence: Evidence) -> list[Chart]:
     runs = [run for arm in wanted for run in evidence.runs_of(arm)]
     curves = {metric: {found.arm: found for found in arm_curves(runs, metric)} for metric in _METRICS}
     caption = (
-        "Validation mAP over the epochs of all stages, Ultralytics' definition, from results.csv: mean over seeds, thin lines "
-        "are seeds. Points: best checkpoint of each stage, measured again (run.json), mean over seeds at its mean epoch. Above "
-        "a stage: what it adds to the one before, with the lowest and highest seed in brackets. Dashed: the baseline, and "
-        "its best checkpoint." + cut
+        "Validation mAP over the epochs of all stages, Ultralytics' definition, from results.csv: mean over seeds, "
+        "thin lines are seeds. Points: best checkpoint of each stage, measured again (run.json), mean over seeds at "
+        "its mean epoch. Above a stage: what it adds to the one before, with the lowest and highest seed in "
+        "brackets. Dashed: the baseline, and its best checkpoint." + cut
     )
     arguments = (arms, bests, curves, arm_styles(evidence.arms), evidence.baseline)
     return [
@@ -157,7 +158,7 @@ def _panel(
             best.epoch, best.value, marker="o", markersize=8, color=style.colour, markeredgecolor="white", zorder=6,
             clip_on=False,
         )  # fmt: skip
-    for before, after in zip(bests, bests[1:], strict=False):
+    for before, after in itertools.pairwise(bests):
         axes.annotate(
             "", (after.epoch, after.value), (before.epoch, before.value), zorder=5,
             arrowprops={"arrowstyle": "-|>", "color": "#222222", "linewidth": 1.3, "shrinkA": 5, "shrinkB": 5,
@@ -220,7 +221,7 @@ def _interactive(
                  "x1": best.first - 0.5, "y1": 1, "line": {"color": GREY, "width": 1, "dash": "dot"}}
                 for best in found[1:]
             ]  # fmt: skip
-            gains = ["", *(f"<br>{gain(a, b)} on stage {a.stage}" for a, b in zip(found, found[1:], strict=False))]
+            gains = ["", *(f"<br>{gain(a, b)} on stage {a.stage}" for a, b in itertools.pairwise(found))]
             trace = hover.points(
                 arm, styles[arm], [best.epoch for best in found], [best.value for best in found],
                 f"best of stage %{{customdata[0]}}: {metric} %{{y:.1%}}%{{customdata[1]}}", 12, axes=panel,

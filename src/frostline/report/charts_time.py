@@ -57,7 +57,7 @@ def timed_arms(evidence: Evidence, metric: str, arms: Sequence[str]) -> list[Tim
 
 
 def pareto_front(points: Sequence[TimedArm]) -> list[TimedArm]:
-    """Give the arms, by rising time, that no arm beats: none is as quick or quicker and as good or better, and differs."""
+    """Give the arms, by rising time, that no other beats: none is as quick and better, or as good and quicker."""
     front: list[TimedArm] = []
     for point in sorted(points, key=lambda point: (point.seconds, -point.value.value)):
         if not front or point.value.value > front[-1].value.value:
@@ -74,10 +74,12 @@ def time_charts(evidence: Evidence) -> list[Chart]:
     styles = arm_styles(evidence.arms)
     front = pareto_front(found)
     caption = (
-        f"{_METRIC} of the best checkpoint, Ultralytics' definition, against the time to train: median seconds of an epoch "
-        "times the number of epochs, mean over seeds; horizontal lines reach from the quickest to the slowest seed (or to the frame). "
-        "Times are comparable where the runs had the same machine to themselves. The grey line joins the Pareto front: no "
-        "other arm is both quicker and better. " + interval_sentence(evidence, [point.value for point in found]) + cut
+        f"{_METRIC} of the best checkpoint, Ultralytics' definition, against the time to train: median seconds of an "
+        "epoch times the number of epochs, mean over seeds; horizontal lines reach from the quickest to the slowest "
+        "seed (or to the frame). Times are comparable where the runs had the same machine to themselves. The grey "
+        "line joins the Pareto front: no other arm is both quicker and better. "
+        + interval_sentence(evidence, [point.value for point in found])
+        + cut
     )
     return [
         Chart(

@@ -99,8 +99,8 @@ def draw_panels(
             _panel(axes, curves, name, styles, baseline, top)
             axes.set_title(f"{shortened(name, 20)}", fontsize=8.5, pad=3)
             axes.annotate(
-                f"{curves.truths[name]} objects", (1, 1), xycoords="axes fraction", xytext=(-1, 3), ha="right", fontsize=7,
-                textcoords="offset points", color=GREY, va="bottom", annotation_clip=False,
+                f"{curves.truths[name]} objects", (1, 1), xycoords="axes fraction", xytext=(-1, 3), ha="right",
+                fontsize=7, textcoords="offset points", color=GREY, va="bottom", annotation_clip=False,
             )  # fmt: skip
             axes.tick_params(labelleft=column == 0, labelbottom=row == rows - 1, labelsize=7)
     _panel(large, curves, MEAN, styles, baseline, _top([curves.mean]))
@@ -158,8 +158,8 @@ def interactive_panels(
         most_points: of a curve.
     """
     titles = [hover.written(shortened(name)) for name in curves.panels]
-    layout = hover.panels(titles, _COLUMNS if len(titles) > 2 else len(titles), x={"range": [0, 1]}, y={"range": [0, 1.02]},
-                          shared=True, gap=(0.04, 0.12), height=260 if len(titles) > 1 else 420)  # fmt: skip
+    layout = hover.panels(titles, min(_COLUMNS, len(titles)), x={"range": [0, 1]}, y={"range": [0, 1.02]}, shared=True,
+                          gap=(0.04, 0.12), height=260 if len(titles) > 1 else 420)  # fmt: skip
     layout["xaxis"]["title"] = {"text": names[0]}
     layout["yaxis"]["title"] = {"text": names[1]}
     kept = np.unique(np.linspace(0, len(curves.x) - 1, min(most_points, len(curves.x))).round().astype(int))

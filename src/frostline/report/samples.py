@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,6 +18,7 @@ from frostline.report.sampling import (
     Detector,
     Mark,
     common_seeds,
+    image_key,
     rank_images,
 )
 
