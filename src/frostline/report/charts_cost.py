@@ -130,8 +130,8 @@ def _bars(axes: Axes, cost: Cost, arms: Sequence[str], styles: Mapping[str, ArmS
 
 def _interactive(found: Sequence[Cost], arms: Sequence[str], styles: Mapping[str, ArmStyle]) -> dict[str, Any]:
     names = {"tickvals": list(range(len(arms))), "ticktext": [hover.written(shortened(arm)) for arm in arms]}
-    layout = hover.panels([cost.title for cost in found], len(found), x={"rangemode": "tozero"}, gap=(0.03, 0.1),
-                          y={**names, "range": [len(arms) - 0.5, -0.5]}, height=24 * len(arms) + 40)  # fmt: skip
+    layout = hover.panels([cost.title for cost in found], len(found), x={"rangemode": "tozero"}, gap=(0.03, 0.1), height=24 * len(arms) + 40,
+                          y={**names, "range": [len(arms) - 0.5, -0.5], "zeroline": False})  # fmt: skip
     layout["margin"]["l"] = 150
     layout["barmode"] = "overlay"
     data = []
@@ -146,8 +146,8 @@ def _interactive(found: Sequence[Cost], arms: Sequence[str], styles: Mapping[str
             told = f"{cost.title}: %{{x:.4g}}"
             data.append(hover.bars(arm, styles[arm], [value], [row], told, axes=panel))
             if len(cost.seeds[arm]) > 1:
-                data.append(
-                    hover.points(arm, styles[arm], cost.seeds[arm], [row] * len(cost.seeds[arm]), told + " (a seed)", 5,
-                                 axes=panel, opacity=0.7)
-                )  # fmt: skip
+                seeds = cost.seeds[arm]
+                trace = hover.points(arm, styles[arm], seeds, [row] * len(seeds), told + " (a seed)", 7, axes=panel)
+                trace["marker"]["line"] = {"color": "#ffffff", "width": 1}  # else lost on a bar of the same colour
+                data.append(trace)
     return {"data": data, "layout": layout}

@@ -202,7 +202,15 @@ def _interactive(
     values: Mapping[str, Sequence[ArmValue]], places: _Places, styles: Mapping[str, ArmStyle], baseline: str | None,
     frost_line: int | None,
 ) -> dict[str, Any]:  # fmt: skip
-    layout = hover.panels(list(values), 1, gap=(0.07, 0.1), height=330, y={"tickformat": ".0%", "rangemode": "tozero"})
+    layout = hover.panels(
+        list(values),
+        1,
+        gap=(0.07, 0.08),
+        height=330,
+        x={"zeroline": False},
+        y={"tickformat": ".0%", "rangemode": "tozero"},
+    )
+    layout["margin"]["b"] = 110  # names stand on their side
     apart = places.widths[0] + 0.3
     x = {value.arm: places.x[value.arm] for value in places.deep}
     x |= {value.arm: apart + places.x[value.arm] for value in places.others}
@@ -216,7 +224,8 @@ def _interactive(
             "tickvals": hover.numbers(x.values()),
             "ticktext": list(names.values()),
             "tickangle": -60,
-        }
+            "showticklabels": panel == len(values),
+        } | ({"matches": f"x{len(values)}"} if panel < len(values) else {})
         joined = _joined(found)
         if len(joined) > 1:
             data.append(

@@ -106,7 +106,9 @@ def _row(axes: Axes, row: int, estimate: Estimate, p: float, style: ArmStyle, le
 
 def _interactive(found: _Found, order: Sequence[str], styles: Mapping[str, ArmStyle], level: float) -> dict[str, Any]:
     titles = [f"{metric}, points" for metric in found]
-    names = {"tickvals": list(range(len(order))), "ticktext": [hover.written(shortened(arm)) for arm in order]}
+    names = {"tickvals": list(range(len(order))), "ticktext": [hover.written(shortened(arm)) for arm in order]} | {
+        "zeroline": False
+    }
     layout = hover.panels(titles, len(titles), x={"zeroline": True, "ticksuffix": ""}, y=names, gap=(0.06, 0.1),
                           height=26 * len(order) + 60)  # fmt: skip
     layout["margin"]["l"] = 150

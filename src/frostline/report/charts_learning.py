@@ -119,8 +119,7 @@ def _draw(learning: Learning) -> Figure:
     figure = sheet(WIDTH, max(3.6, 0.215 * rows + 1.0))
     left, middle, right = figure.subplots(1, 3, width_ratios=(1.35, 1.35, 1))
     for axes, metric in zip((left, middle), _METRICS, strict=True):
-        shade = 0.16 if rows <= 6 else 0.07
-        draw_learning(axes, learning.runs or learning.unfinished, metric, learning.styles, shade)
+        draw_learning(axes, learning.runs or learning.unfinished, metric, learning.styles, _shade(rows))
         axes.set_title(metric)
         axes.set_ylabel(f"{metric} (%)")
         if learning.runs:
@@ -129,6 +128,11 @@ def _draw(learning: Learning) -> Figure:
             in_percent(axes.yaxis)
     _draw_to_90(right, learning)
     return figure
+
+
+def _shade(arms: int) -> float:
+    """Give how dense bands are: those of many arms would hide the lines."""
+    return 0.16 if arms <= 6 else 0.07
 
 
 def _draw_unfinished(axes: Axes, learning: Learning, metric: str) -> None:
@@ -281,7 +285,8 @@ def _traces(curves: ArmCurves, learning: Learning, metric: str, panel: int) -> l
         found = [trace]
     else:
         trace["customdata"] = [list(pair) for pair in zip(hover.numbers(low), hover.numbers(high), strict=True)]
-        found = [hover.band(curves.arm, style, epochs, low, high, axes=panel), trace]
+        shade = _shade(len(learning.arms))
+        found = [hover.band(curves.arm, style, epochs, low, high, shade, axes=panel), trace]
     reached = learning.to_90(curves.arm)
     if reached and metric == "mAP50":
         at = float(np.mean(reached))

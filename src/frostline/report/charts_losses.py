@@ -117,12 +117,14 @@ def _interactive(curves: _Losses, styles: Mapping[str, ArmStyle]) -> dict[str, A
     data: list[dict[str, Any]] = []
     for panel, title in enumerate(titles, start=1):
         split, _, name = title.partition("/")
+        if curves.get((split, name)):
+            layout[f"yaxis{'' if panel == 1 else panel}"]["range"] = hover.numbers(_limits(curves[split, name]))
         for found in curves.get((split, name), ()):
             if not found.epochs.size:
                 continue
             style, mean = styles[found.arm], found.runs.mean(axis=0)
             if len(found.runs) > 1:
                 low, high = found.runs.min(axis=0), found.runs.max(axis=0)
-                data.append(hover.band(found.arm, style, list(found.epochs), low, high, axes=panel))
+                data.append(hover.band(found.arm, style, list(found.epochs), low, high, 0.1, axes=panel))
             data.append(hover.line(found.arm, style, found.epochs, mean, "epoch %{x}: %{y:.4g}", axes=panel))
     return {"data": data, "layout": layout}

@@ -163,7 +163,9 @@ def _interactive(
          "y": hover.numbers(point.value.value for point in front), "line": {"color": FAINT, "width": 2},
          "hoverinfo": "skip", "name": "Pareto front", "showlegend": False}
     ]  # fmt: skip
-    for point in found:
+    names = [shortened(point.value.arm) for point in found]
+    sides = hover.free_sides([(point.seconds, point.value.value) for point in found], names)
+    for point, label, side in zip(found, names, sides, strict=True):
         value, style = point.value, styles[point.value.arm]
         told = f"{_METRIC} %{{y:.1%}}"
         if value.low is not None and value.high is not None:
@@ -171,7 +173,7 @@ def _interactive(
         told += f"<br>{point.seconds / unit:.3g} {name} (seeds {point.low / unit:.3g} to {point.high / unit:.3g})"
         told += "<br>on the Pareto front" if point in front else ""
         trace = hover.points(value.arm, style, [point.seconds / unit], [value.value], told, 12)
-        trace |= {"mode": "markers+text", "text": [hover.written(shortened(value.arm))], "textposition": "top center"}
+        trace |= {"mode": "markers+text", "text": [hover.written(label)], "textposition": side}
         trace["error_y"] = {**hover.interval([value.value], [value.low], [value.high]), "color": style.colour}
         trace["error_y"] |= {"thickness": 1, "width": 0}
         data.append(trace)

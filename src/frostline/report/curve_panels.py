@@ -158,10 +158,11 @@ def interactive_panels(
         most_points: of a curve.
     """
     titles = [hover.written(shortened(name)) for name in curves.panels]
-    layout = hover.panels(titles, min(_COLUMNS, len(titles)), x={"range": [0, 1]}, y={"range": [0, 1.02]}, shared=True,
-                          gap=(0.04, 0.12), height=260 if len(titles) > 1 else 420)  # fmt: skip
-    layout["xaxis"]["title"] = {"text": names[0]}
-    layout["yaxis"]["title"] = {"text": names[1]}
+    layout = hover.panels(
+        titles, min(_COLUMNS, len(titles)), x={"range": [0, 1], "title": {"text": names[0]}},
+        y={"range": [0, 1.02], "title": {"text": names[1]}}, shared=True, gap=(0.04, 0.12),
+        height=260 if len(titles) > 1 else 420,
+    )  # fmt: skip
     kept = np.unique(np.linspace(0, len(curves.x) - 1, min(most_points, len(curves.x))).round().astype(int))
     data: list[dict[str, Any]] = []
     for panel, (name, of_panel) in enumerate(curves.panels.items(), start=1):
