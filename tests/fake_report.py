@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from frostline.report.drawing import draw
-from frostline.report.model import Chart, Column, Table
+from frostline.report.model import Chart, Column, Section, Table
 from frostline.report.page import Diagnosis, Notice, PageModel
 from frostline.report.palette import arm_styles
 from frostline.report.style import STYLE
@@ -62,7 +62,7 @@ def main_table(seed: int = 0) -> Table:
         Column("memory", "GPU memory", "bytes"),
     )
     note = "Means over seeds; intervals hold 95 % of 1000 bootstrap draws of images and seeds."
-    return Table("arms", "Arms", frame, columns, note)
+    return Table("arms", "Arms", frame, columns, note=note)
 
 
 def class_table(seed: int = 1) -> Table:
@@ -75,7 +75,7 @@ def class_table(seed: int = 1) -> Table:
         Column("boxes", "boxes", "count"),
         *(Column(arm, arm, "percent") for arm in ARMS),
     )
-    return Table("classes", "AP50 by class", frame, columns, "COCO's definition.")
+    return Table("classes", "AP50 by class", frame, columns, "classes", "COCO's definition.")
 
 
 def curves(seed: int = 2) -> dict[str, np.ndarray]:
@@ -87,7 +87,7 @@ def curves(seed: int = 2) -> dict[str, np.ndarray]:
     }
 
 
-def curve_chart(section: str = "curves", name: str = "learning") -> Chart:
+def curve_chart(section: Section = "curves", name: str = "learning") -> Chart:
     styles = arm_styles(ARMS)
     epochs = list(range(1, EPOCHS + 1))
 
@@ -197,7 +197,7 @@ def fake_page(**changes: Any) -> PageModel:
             Diagnosis("small objects are missed", "62 % of the missed boxes are below 32 x 32 pixels.", "imgsz 1280."),
         ),
         "main": main_table(),
-        "tables": {"classes": (class_table(),)},
+        "tables": (class_table(),),
         "charts": tuple(map(draw, (curve_chart("answer", "answer"), curve_chart(), error_chart(), gradient_chart()))),
         "methods": {
             "data": {"train": "2488 images", "validation": "811 images", "classes": list(CLASSES)},

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import json
+import re
 from functools import cache
 from importlib.resources import files
 from typing import Any
 
 import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from frostline.files import finite
 
 # A script element ends at </script> and changes meaning at <!--, wherever they stand; U+2028 ends a line in older
 # JavaScript, and is escaped with everything else beyond ASCII.
 _SCRIPT = {ord(mark): f"\\u{ord(mark):04x}" for mark in "<>&'"}
+
+# What a line must not break within: the name of a metric, a number and its percent sign, a p-value, an interval's end.
+_UNBROKEN = re.compile(r"mAP50-95|\d %|p (?:&lt;|=) [\d.]*\d|[+-]?[\d.]+ points?\b")
 
 
 @cache
@@ -29,6 +33,7 @@ def environment() -> Environment:
         lstrip_blocks=True,
     )
     made.filters["script_json"] = script_json
+    made.filters["typeset"] = typeset
     return made
 
 
@@ -40,6 +45,12 @@ def script_json(value: Any) -> Markup:
     """
     text = json.dumps(finite(_plain(value)), separators=(",", ":"), allow_nan=False)
     return Markup(text.translate(_SCRIPT))  # noqa: S704 - escaped for where it stands
+
+
+def typeset(text: str) -> Markup:
+    """Escape a text for the page, and keep together what a line must not break within."""
+    whole = _UNBROKEN.sub(lambda found: f'<span class="whole">{found[0]}</span>', str(escape(text)))
+    return Markup(whole)  # noqa: S704 - escaped before
 
 
 def static(name: str) -> str:
