@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import matplotlib
@@ -11,7 +12,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-from frostline.report.drawing import draw
+from frostline.report.drawing import Drawn, draw
 from frostline.report.model import Chart, Column, Section, Table
 from frostline.report.page import Diagnosis, Notice, PageModel
 from frostline.report.palette import arm_styles
@@ -172,6 +173,11 @@ def gradient_chart() -> Chart:
     return Chart("gradients", "gradients", "Gradient by layer and epoch", "L2 norm, mean over batches.", still)
 
 
+@cache
+def drawn_charts() -> tuple[Drawn, ...]:
+    return tuple(map(draw, (curve_chart("answer", "answer"), curve_chart(), error_chart(), gradient_chart())))
+
+
 def fake_page(**changes: Any) -> PageModel:
     content: dict[str, Any] = {
         "title": "freeze-depth",
@@ -198,7 +204,7 @@ def fake_page(**changes: Any) -> PageModel:
         ),
         "main": main_table(),
         "tables": (class_table(),),
-        "charts": tuple(map(draw, (curve_chart("answer", "answer"), curve_chart(), error_chart(), gradient_chart()))),
+        "charts": drawn_charts(),
         "methods": {
             "data": {"train": "2488 images", "validation": "811 images", "classes": list(CLASSES)},
             "hyperparameters": {"optimizer": "SGD", "lr0": 0.01, "momentum": 0.937, "amp": True, "freeze": None},

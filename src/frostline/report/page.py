@@ -35,7 +35,8 @@ SECTIONS: Mapping[str, str] = {
     "gradients": "Gradients",
     "cost": "Cost",
 }
-_LARGEST = 15_000_000  # bytes, of the whole page
+LARGEST = 15_000_000
+"""Bytes of the whole page, above which a warning says so."""
 
 
 @dataclass(frozen=True)
@@ -140,7 +141,7 @@ def write_page(model: PageModel, path: Path) -> None:
     """Write the page to a file, whole or not at all; a warning where it grew too large to be sent around."""
     text = render_page(model)
     write_text(path, text)
-    if len(text) > _LARGEST:
+    if len(text) > LARGEST:
         logger.warning("%s: %.0f MB, more than many mail servers take", path, len(text) / 1e6)
 
 

@@ -15,6 +15,7 @@ from frostline.report.templating import environment
 
 _WIDTH = 84.0  # of a whisker's drawing, in pixels
 _EDGE = 5.0  # so that the dot at an end is whole
+_MOST_ROWS = 24  # a longer table shows its first ones until it is unfolded; page.css has how many
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,7 @@ def html_table(
         copies={"CSV": as_csv(table), "Markdown": as_markdown(table), "LaTeX": as_latex(table)},
         whisker_width=_WIDTH,
         legend=bool(scales),
+        folded=len(rows) > _MOST_ROWS,
         reference=reference,
     )  # fmt: skip
     return Markup(text)  # noqa: S704 - the template escapes

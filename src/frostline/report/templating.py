@@ -19,7 +19,8 @@ from frostline.files import finite
 _SCRIPT = {ord(mark): f"\\u{ord(mark):04x}" for mark in "<>&'"}
 
 # What a line must not break within: the name of a metric, a number and its percent sign, a p-value, an interval's end.
-_UNBROKEN = re.compile(r"mAP50-95|\d %|p (?:&lt;|=) [\d.]*\d|[+-]?[\d.]+ points?\b")
+_UNBROKEN = re.compile(r"mAP50-95|\d %|p (?:&lt;|=) [\d.]*\d|[+\u2212]?[\d.]+ points?\b")
+_MINUS = re.compile(r"(?<![\w.])-(?=\d)")
 
 
 @cache
@@ -34,6 +35,7 @@ def environment() -> Environment:
     )
     made.filters["script_json"] = script_json
     made.filters["typeset"] = typeset
+    made.filters["breakable"] = breakable
     return made
 
 
@@ -48,9 +50,15 @@ def script_json(value: Any) -> Markup:
 
 
 def typeset(text: str) -> Markup:
-    """Escape a text for the page, and keep together what a line must not break within."""
-    whole = _UNBROKEN.sub(lambda found: f'<span class="whole">{found[0]}</span>', str(escape(text)))
+    """Escape a text for the page, with minus signs, and keep together what a line must not break within."""
+    signed = _MINUS.sub("\N{MINUS SIGN}", str(escape(text)))
+    whole = _UNBROKEN.sub(lambda found: f'<span class="whole">{found[0]}</span>', signed)
     return Markup(whole)  # noqa: S704 - escaped before
+
+
+def breakable(name: str) -> Markup:
+    """Escape a name for the page, and let a line break after its underscores."""
+    return Markup(str(escape(name)).replace("_", "_<wbr>"))  # noqa: S704 - escaped before
 
 
 def static(name: str) -> str:
