@@ -111,7 +111,7 @@ class _Section:
     title: str
     tables: Sequence[Markup]
     charts: Sequence[Drawn]
-    html: Markup = Markup()
+    html: Markup
 
 
 def render_page(model: PageModel) -> str:
@@ -131,9 +131,9 @@ def render_page(model: PageModel) -> str:
         notices=sorted(model.notices, key=lambda notice: ranks[notice.severity]),
         sections=_sections(model, main),
         interactive=interactive,
-        plotly=Markup(plotly_js()) if interactive else "",  # noqa: S704 - a package's own file
-        css=Markup("\n".join(_assets(model, "css"))),  # noqa: S704 - files of this package
-        js=Markup("\n".join(_assets(model, "js"))),  # noqa: S704 - files of this package
+        plotly=Markup(plotly_js()) if interactive else "",
+        css=Markup("\n".join(_assets(model, "css"))),
+        js=Markup("\n".join(_assets(model, "js"))),
     )  # fmt: skip
 
 
@@ -163,7 +163,7 @@ def _sections(model: PageModel, main: Markup | None) -> list[_Section]:
             title,
             [html_table(table, looks) for table in model.tables if table.section == name],
             [chart for chart in model.charts if chart.section == name],
-            Markup(model.samples_html if name == "samples" else ""),  # noqa: S704 - as PageModel says
+            Markup(model.samples_html if name == "samples" else ""),
         )
         for name, title in SECTIONS.items()
     ]

@@ -62,7 +62,7 @@ def html_table(
         folded=len(rows) > _MOST_ROWS,
         reference=reference,
     )  # fmt: skip
-    return Markup(text)  # noqa: S704 - the template escapes
+    return Markup(text)
 
 
 def _drawn(table: Table) -> list[int]:
