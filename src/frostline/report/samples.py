@@ -113,7 +113,10 @@ def gather_samples(evidence: Evidence, count: int = COUNT, advance: Advance = la
     if not scans:
         return Samples(problem=f"No sample images: {unread[0] if unread else 'there are no images'}.")
     if unread:
-        notes.append(f"{len(unread)} images were passed over, the first: {unread[0]}")
+        few = len(unread) == 1
+        notes.append(
+            f"{len(unread)} {'image was passed over' if few else 'images were passed over, the first'}: {unread[0]}"
+        )
     flat = encode([scan for _, _, row in scans for scan in row], PICTURE_BYTES)
     arms = tuple(SampleArm(one.arm, one.seed, one.threshold, used.index(data)) for one, data in detectors)
     samples = tuple(
@@ -121,7 +124,7 @@ def gather_samples(evidence: Evidence, count: int = COUNT, advance: Advance = la
         for at, (image, value, row) in enumerate(scans)
     )
     twins = _twins(arms, samples)
-    notes += [f"{arm} has the same boxes as {other}" for arm, other in twins.items()]
+    notes += [f"arm {arm} has the same boxes as {other}" for arm, other in twins.items()]
     shown = _shown(evidence, [arm.name for arm in arms if arm.name not in twins]) + tuple(twins)
     return Samples(arms, samples, shown, _how(arms, len(ranked), len(samples)), tuple(notes))
 

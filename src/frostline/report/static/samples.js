@@ -93,12 +93,12 @@
       name.textContent = arm ? arm.name : "ground truth";
       if (arm) {
         const [hits, wrong, missed] = sample.counts[chosen];
-        counts.textContent = `${hits} found, ${wrong} false, ${missed} missed; confidence above ${arm.threshold}`;
+        counts.textContent = `${hits} found, ${wrong} false, ${missed} missed\nconfidence above ${arm.threshold}`;
       } else {
         counts.textContent = `${sample.truths.length} labelled`;
       }
       image.alt = `${sample.name}, ${name.textContent}`;
-      drawBoxes(svg, arm ? sample.marks[chosen] : sample.truths, `${name.textContent}: ${counts.textContent}`);
+      drawBoxes(svg, arm ? sample.marks[chosen] : sample.truths, `${name.textContent}: ${counts.textContent.replace("\n", ", ")}`);
     };
 
     const moveCut = (percent) => {
