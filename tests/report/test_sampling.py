@@ -85,6 +85,15 @@ def test_each_box_is_a_true_positive_a_false_one_or_a_miss() -> None:
     assert [mark.kind for mark in arm.truths(0, (100, 80))] == ["truth"] * 3
 
 
+def test_two_detections_near_two_truths_find_one_each() -> None:
+    # Both lie nearest the first truth; the surer takes it, and the other finds the second at IoU 17 / 23.
+    truths = [(CAR, (10.0, 10.0, 30.0, 30.0)), (CAR, (14.0, 10.0, 34.0, 30.0))]
+    found = [(CAR, (10.0, 10.0, 30.0, 30.0), 0.9), (CAR, (11.0, 10.0, 31.0, 30.0), 0.8)]
+    arm = detector(predictions({"a.png": (truths, found)}))
+    assert sorted(arm.found) == [0, 1]
+    assert [mark.kind for mark in arm.marks(0, (100, 80))] == ["hit", "hit"]
+
+
 def test_only_the_surest_false_positives_of_many_are_drawn_and_all_are_counted() -> None:
     wrong = [(CAR, (float(x), 40.0, float(x) + 5, 45.0), 0.3 + x / 200) for x in range(90)]
     arm = detector(predictions({"a.png": ([(CAR, LEFT)], wrong)}))

@@ -84,11 +84,13 @@
       }
     };
 
-    const drawSide = ({ select, image, svg, name, counts }) => {
+    const drawSide = ({ select, image, svg, name, counts }, side) => {
       const sample = data.images[state.image];
       const chosen = Number(select.value);
       const arm = data.arms[chosen];
-      const picture = sample.pictures[arm ? arm.album : 0];
+      // The ground truth is shown on the picture of the arm that it is held against.
+      const album = (arm || data.arms[Number(sides[1 - side].select.value)] || { album: 0 }).album;
+      const picture = sample.pictures[album];
       if (image.src !== picture) image.src = picture;
       name.textContent = arm ? arm.name : "ground truth";
       if (arm) {
