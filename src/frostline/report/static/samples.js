@@ -124,7 +124,7 @@
       state.image = (to + data.images.length) % data.images.length;
       draw();
       const item = strip.children[state.image];
-      strip.scrollTo({ left: item.offsetLeft - (strip.clientWidth - item.clientWidth) / 2, behavior: "smooth" });
+      strip.scrollTo({ left: item.offsetLeft - (strip.clientWidth - item.clientWidth) / 2 });
     };
 
     data.images.forEach((sample, at) => {
@@ -140,7 +140,6 @@
       item.append(button);
       strip.append(item);
     });
-    strip.style.position = "relative";
 
     const follow = (event) => {
       const room = stage.getBoundingClientRect();
