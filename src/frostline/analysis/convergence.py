@@ -93,8 +93,7 @@ def cost_frame(evidence: Evidence) -> pl.DataFrame:
     reached = [
         sum(values["seconds_to_baseline"](run) is not None for run in evidence.runs_of(a)) for a in evidence.arms
     ]
-    base = frame.filter(pl.col("arm") == evidence.baseline).get_column("epoch_seconds")
-    own = base.item() if len(base) == 1 else None
+    own = dict(frame.select("arm", "epoch_seconds").iter_rows()).get(evidence.baseline)
     return frame.with_columns(
         pl.Series("reached", reached if target is not None else [None] * len(reached), dtype=pl.Int64),
         (pl.col("epoch_seconds") / pl.lit(own, dtype=pl.Float64)).alias("epoch_ratio"),

@@ -69,7 +69,7 @@ def arm_frame(
     for metric in metrics:
         for arm, values in _metric_columns(evidence, metric, margin).items():
             rows[arm] |= values
-    schema = {
+    schema: dict[str, Any] = {
         "arm": pl.String,
         "freeze_depth": pl.Int64,
         "runs": pl.Int64,
