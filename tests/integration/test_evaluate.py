@@ -104,8 +104,10 @@ def test_a_plain_run_gets_what_the_statistics_need_and_keeps_its_own_files(
     assert record["metrics"]["ultralytics/mAP50-95"] == pytest.approx(box.map, abs=1e-9)
     scorer = RunScorer.open(plain / "predictions.parquet")
     again = dict(zip(scorer.metrics, scorer(np.ones((1, 9), np.int32))[0], strict=True))
-    for name in ("ultralytics/mAP50", "ultralytics/mAP50-95", "coco/mAP50", "coco/mAP50-95"):
-        assert again[name] == pytest.approx(record["metrics"][name], abs=1e-4), name
+    for name in ("mAP50", "mAP50-95"):
+        assert again[f"coco/{name}"] == pytest.approx(record["metrics"][f"coco/{name}"], abs=1e-9)
+        # a right and a wrong detection have the same score here, which Ultralytics sorts in no stated order
+        assert again[f"ultralytics/{name}"] == pytest.approx(record["metrics"][f"ultralytics/{name}"], abs=2e-3)
 
 
 def test_compare_takes_it_as_the_source_and_the_inference_time_with_it(plain: Path) -> None:
