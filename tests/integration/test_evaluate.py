@@ -236,6 +236,8 @@ def test_a_run_of_ours_keeps_boxes_on_training_images_and_is_evaluated_elsewhere
     before = digests(run.folder)
     [same] = evaluate([run.folder], **ANY)
     assert same.skipped is not None and same.record == dict(RunFolder.open(run.folder).record)
+    [larger] = evaluate([run.folder], imgsz=96, **ANY)
+    assert larger.skipped is None and larger.record["imgsz"] == 96
     [forced] = evaluate([run.folder], force=True, **ANY)
     assert forced.folder == run.folder / "evaluations" / "val_best"
     assert forced.record["metrics"] == pytest.approx(run.record["metrics"])

@@ -71,7 +71,7 @@ def test_ap_from_the_boxes_is_that_of_faster_coco_eval_and_of_ultralytics_valida
     predictions = read_predictions(folder / "predictions.parquet")
     scorer = RunScorer(predictions)
     ours = dict(zip(scorer.metrics, scorer(np.ones((1, len(scorer.images)), np.int32))[0], strict=True))
-    assert scorer.has_whole_boxes and record["metrics"]["ultralytics/mAP50"] > 0
+    assert scorer.boxes.has_whole and record["metrics"]["ultralytics/mAP50"] > 0
     for name in ("mAP50", "mAP50-95", "precision", "recall"):
         assert ours[f"ultralytics/{name}"] == pytest.approx(record["metrics"][f"ultralytics/{name}"], abs=1e-4), name
     coco = evaluate_coco(predictions.frame, predictions.settings.names, predictions.settings.max_det)
