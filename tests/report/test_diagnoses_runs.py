@@ -46,10 +46,17 @@ def test_a_stage_without_trainable_parameters_is_everything_frozen(tmp_path: Pat
     assert found.detail == "stage 1 has no trainable parameter, 24,000 are frozen"
 
 
+def test_a_run_that_stopped_as_nothing_could_train_is_everything_frozen(tmp_path: Path) -> None:
+    reason = "RuntimeError: element 0 of tensors does not require grad and does not have a grad_fn"
+    a_run(tmp_path, status="failed", reason=reason)
+    (found,) = told(frozen.nothing_trainable, tmp_path)
+    assert found.code == "everything-frozen" and reason in found.detail
+
+
 @pytest.mark.parametrize(
     ("freeze", "layers"), [(24, 24), (30, 30), (list(range(24)), 24), (23, None), ([*range(23), "23.cv2"], None)]
 )
-def test_plain_ultralytics_that_freezes_every_layer_is_found(freeze: object, layers: int | None, tmp_path: Path) -> None:
+def test_plain_ultralytics_that_freezes_all_layers_is_found(freeze: object, layers: int | None, tmp_path: Path) -> None:
     new_ultralytics(tmp_path, [0.1, 0.2, 0.3])
     arguments(tmp_path, model="yolo11s.pt", freeze=freeze)
     found = [one.detail for one in told(frozen.nothing_trainable, tmp_path)]
@@ -314,9 +321,7 @@ def test_a_curve_that_still_rises_is_found_and_noise_is_not(tmp_path: Path) -> N
     rise = learning.rise_of(list(rising))
     assert rise is not None and rise.end == 20 and rise.low < 0.002 < rise.high
     levelled = 0.4 - 0.3 * np.exp(-epochs / 8)
-    found = sum(
-        learning.rise_of(list(levelled + 0.005 * rng.standard_normal(100))) is not None for _ in range(200)
-    )
+    found = sum(learning.rise_of(list(levelled + 0.005 * rng.standard_normal(100))) is not None for _ in range(200))
     assert found <= 4  # the interval alone lets 2.5 % through, and the best epoch must be among the last 5 as well
     assert learning.rise_of([0.1, 0.2, 0.3, 0.4, 0.5]) is None  # five epochs have no end apart from their beginning
     assert learning.rise_of([*rising[:-1], math.nan]) is None
