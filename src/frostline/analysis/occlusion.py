@@ -20,8 +20,7 @@ from numpy.typing import NDArray
 from frostline.analysis.compiling import compiled
 from frostline.analysis.confidence import confidence_curves
 from frostline.analysis.confusion import box_iou, image_groups
-from frostline.analysis.matching import Boxes, match_ultralytics, read_boxes
-from frostline.analysis.predictions import Predictions
+from frostline.analysis.matching import Boxes, Matches
 from frostline.analysis.runs import RunFolder
 from frostline.errors import InputError
 from frostline.files import OBJECT_TABLE
@@ -54,7 +53,7 @@ class ObjectTable:
         Both are relative to a folder that is not always the same: a split whose images all lie in one sub-folder lacks
         that folder in the predictions.
         """
-        name = image.rsplit(".", 1)[0]
+        name = image if image in self.by_image else image.rsplit(".", 1)[0]
         if name not in self.by_image:
             alike = self._by_name.get(name.rpartition("/")[2], [])
             if len(alike) != 1:
@@ -167,7 +166,8 @@ class OcclusionScorer:
     `occlusion/recall_at_0.25/<level>` is at the same confidence for every run.
 
     Args:
-        predictions: of the run.
+        boxes: of the run; `RunScorer.boxes`, or what `read_boxes` gives.
+        matches: `RunScorer.ultralytics`, or what `match_ultralytics` gives.
         table: of its dataset.
 
     Attributes:
@@ -180,11 +180,10 @@ class OcclusionScorer:
         f"occlusion/{kind}/{level}" for kind in ("recall", f"recall_at_{FIXED_CONF:g}") for level in OCCLUSIONS
     )
 
-    def __init__(self, predictions: Predictions, table: ObjectTable) -> None:
-        boxes = read_boxes(predictions)
+    def __init__(self, boxes: Boxes, matches: Matches, table: ObjectTable) -> None:
         levels, score = occlusion_levels(boxes, table), found_at(boxes)
         self._images = boxes.images
-        self.threshold = confidence_curves(match_ultralytics(boxes)).best_threshold
+        self.threshold = confidence_curves(matches).best_threshold
         self.unpaired = int(np.sum(levels < 0))
         shape = (len(boxes.images), len(OCCLUSIONS))
         known = levels >= 0

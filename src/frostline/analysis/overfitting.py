@@ -10,21 +10,26 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 from numpy.typing import NDArray
 
 from frostline.analysis.ap import mean_over_classes, precision_table, rank_matches
 from frostline.analysis.bootstrap import Group, Resamples, Scorer, Values, resample
+from frostline.analysis.evidence import Evidence
 from frostline.analysis.inference import estimate_groups
 from frostline.analysis.intervals import Estimate, Method
 from frostline.analysis.matching import match_ultralytics, read_boxes
 from frostline.analysis.predictions import Predictions, read_predictions
 from frostline.analysis.runs import RunFolder
+from frostline.analysis.seeds import seed_mean
 from frostline.errors import InputError
 
 TRAIN_PREDICTIONS = "train_predictions.parquet"
 """A run's detections on a sample of its training images, with the columns of `predictions.parquet`."""
 
 GAP_METRIC = "ultralytics/mAP50-95"
+TRAIN_DRAWS = 300
+"""Draws of training images that a report makes; each is paired with several draws of validation images."""
 
 
 class GapScorer:
@@ -73,7 +78,7 @@ def resample_train(
 
     Args:
         runs: by arm and seed.
-        draws, seed, jackknife, advance: as in `resample`; `draws` must be that of the validation images.
+        draws, seed, jackknife, advance: as in `resample`.
 
     Returns:
         The arms all of whose runs have `TRAIN_PREDICTIONS`; None where no arm has. Arms whose sample is another than
@@ -117,25 +122,56 @@ def overfitting_gap(
         The estimate over the seeds that both have. Its `images` is the smaller of the two numbers of images.
 
     Raises:
-        InputError: an unknown name, no seed in common, another number of draws, or a confidence outside of (0, 1).
+        InputError: an unknown name, no seed in common, or a confidence outside of (0, 1).
     """
     group = _gap(train, val, arm, metric)
     images = min(train.images, val.images)
     return estimate_groups([group], val, images, [len(group.point)], confidence, method)
 
 
+def gap_frame(evidence: Evidence, train_draws: int = TRAIN_DRAWS) -> pl.DataFrame:
+    """Estimate the overfitting gap of every arm that has one.
+
+    Args:
+        evidence: the runs.
+        train_draws: of training images.
+
+    Returns:
+        `arm`, `overfitting_gap` in mAP50-95, `overfitting_gap_low`, `overfitting_gap_high`, and `interval_over`:
+        `images and seeds` where all runs of the arm kept their detections on training images (`images` with one seed),
+        else `seeds`, or null where one seed without them tells of no spread. An arm without any gap has no row.
+    """
+    rows = []
+    for panel in evidence.panels:
+        train = resample_train(panel.runs, draws=train_draws, jackknife=evidence.method == "bca")
+        for arm in panel.runs:
+            if train is not None and arm in train.arms:
+                found = overfitting_gap(train, panel.resamples, arm, evidence.confidence, evidence.method)
+                over = "images and seeds" if found.seed_error is not None else "images"
+                rows.append((arm, found.value, found.low, found.high, over))
+    table = evidence.comparison.frame.with_columns(pl.Series("counts", [evidence.counts(run) for run in evidence.runs]))
+    for arm in evidence.arms:
+        if arm not in [row[0] for row in rows]:
+            values = table.filter(pl.col("counts") & (pl.col("arm") == arm)).get_column("overfitting_gap").to_list()
+            mean = seed_mean(values, evidence.confidence)
+            if mean.value is not None:
+                rows.append((arm, mean.value, mean.low, mean.high, None if mean.low is None else "seeds"))
+    names = ("overfitting_gap", "overfitting_gap_low", "overfitting_gap_high")
+    schema = {"arm": pl.String, **dict.fromkeys(names, pl.Float64), "interval_over": pl.String}
+    return pl.DataFrame(rows, schema=schema, orient="row")
+
+
 def _gap(train: Resamples, val: Resamples, arm: str, metric: str) -> Group:
     """Describe the gap seed by seed for `spread`."""
-    if train.draws != val.draws:
-        raise InputError(f"{train.draws} draws of training images and {val.draws} of validation images: draw as many")
     seen, held = train.arm(arm), val.arm(arm)
     seeds = [seed for seed in held.seeds if seed in seen.seeds]
     if not seeds:
         raise InputError(f"{arm}: no seed has both its training and its validation images scored")
     a, b = ([part.seeds.index(seed) for seed in seeds] for part in (seen, held))
     i, j = train.index(metric), val.index(metric)
-    # Two sets drawn with one seed would move together, image by image: their draws are paired anew, at random.
-    order = np.random.default_rng([val.seed, 1 << 20]).permutation(train.draws)
+    # Two sets drawn with one seed would move together, image by image: their draws are paired anew, at random. Fewer
+    # draws of the training images are used several times, each with other draws of the validation images.
+    order = np.resize(np.random.default_rng([val.seed, 1 << 20]).permutation(train.draws), val.draws)
     point = seen.point[a, i] - held.point[b, j]
     leave_train = _influence(seen.jackknife[:, a, i])
     leave_val = _influence(held.jackknife[:, b, j])

@@ -78,7 +78,7 @@ def print_table(table: Table) -> None:
             made.add_column(
                 Text(column.header.replace(" against ", "\nagainst "), justify=justify),  # type: ignore[arg-type]
                 justify=justify,  # type: ignore[arg-type]
-                vertical="bottom",
+                vertical="top",
                 overflow="fold",
                 no_wrap=is_numeric(column),
             )

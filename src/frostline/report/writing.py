@@ -14,7 +14,7 @@ from frostline.report.drawing import Drawn, draw
 from frostline.report.model import Table
 from frostline.report.page import Diagnosis as Finding
 from frostline.report.page import Notice, PageModel, render_page
-from frostline.report.samples import gather_samples, samples_charts, samples_html
+from frostline.report.samples import gather_samples, samples_html
 from frostline.report.tabular import as_csv, as_latex, as_markdown
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def write_report(report: Report, folder: Path, advance: Advance) -> Path:
     """
     earlier = _earlier(folder)
     samples = gather_samples(report.evidence, advance=lambda done, total: advance("reading sample images", done, total))
-    charts = [*report.charts, *samples_charts(samples)]
+    charts = report.charts
     drawn = []
     for number, chart in enumerate(charts, 1):
         drawn.append(draw(chart))
