@@ -91,6 +91,19 @@ def test_a_truncated_parquet_is_an_error_and_not_also_a_run_left_out(healthy: Pa
     assert any("frostline evaluate" in line for line in found["damaged-file"].try_)
 
 
+@pytest.mark.parametrize(
+    ("name", "text", "word"), [("results.csv", "epoch,x\n1,2\n3\n4,5\n", "row 3"), ("args.yaml", "a: [", "YAML")]
+)
+def test_a_run_whose_own_files_are_broken_is_an_error_and_the_others_are_compared(
+    name: str, text: str, word: str, healthy: Path, tmp_path: Path
+) -> None:
+    folder = a_run(tmp_path / "x" / "seed7", "x", 7)
+    (folder / name).write_text(text)
+    found = codes_of(healthy, tmp_path)
+    assert set(found) == {"damaged-file"} and name in found["damaged-file"].detail
+    assert word in found["damaged-file"].detail and found["damaged-file"].runs == ("x, seed 7",)
+
+
 def test_few_images_few_seeds_and_rare_classes(tmp_path: Path) -> None:
     found = codes_of(a_study(tmp_path, {"baseline": 0, "freeze_1_to_3": 3}, seeds=2, images=12))
     assert found["few-images"].detail.startswith("12 images; intervals were checked with 200")

@@ -44,10 +44,11 @@ def damaged_files(facts: Facts) -> list[Diagnosis]:
 
 def left_out(facts: Facts) -> list[Diagnosis]:
     """List the runs that take no part in the statistics, with the reason."""
-    broken = {one.label for found in damaged_files(facts) for one in facts.runs if one.label in found.runs}
+    broken = {label for one in damaged_files(facts) for label in one.runs}
+    by_run = {id(one.run): one for one in facts.runs}
     found = []
     for one in facts.evidence.left_out:
-        facts_of_run = next(each for each in facts.runs if each.run is one.run)
+        facts_of_run = by_run[id(one.run)]
         if facts_of_run.label in broken:
             continue
         if not facts_of_run.counts:
