@@ -201,9 +201,11 @@ def fake_page(**changes: Any) -> PageModel:
             Diagnosis(
                 "baseline overfits from epoch 23",
                 "Validation loss rises by 8 % from its least value while training loss still falls.",
-                "fewer epochs (25), or freeze_1_to_6, which does not show it.",
+                ("fewer epochs (25)", "freeze_1_to_6, which does not show it"),
             ),
-            Diagnosis("small objects are missed", "62 % of the missed boxes are below 32 x 32 pixels.", "imgsz 1280."),
+            Diagnosis(
+                "small objects are missed", "62 % of the missed boxes are below 32 x 32 pixels.", ("imgsz 1280",)
+            ),
         ),
         "main": main_table(),
         "tables": (class_table(),),

@@ -5,13 +5,13 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from toy_evidence import evidence
 
 from frostline.analysis import estimate_arm, estimate_difference, holm
 from frostline.analysis.convergence import baseline_final, convergence_frame, cost_frame
 from frostline.analysis.depth import frost_line
 from frostline.analysis.findings import arm_frame, hypothesis_frame, needed_frame, pair_frame
 from frostline.analysis.words import word
+from toy_evidence import evidence
 
 ARMS = {"baseline": 0.30, "freeze_1_to_3": 0.33, "freeze_1_to_5": 0.30, "freeze_1_to_6": 0.20}
 

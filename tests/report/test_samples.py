@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from PIL import Image
-from sample_runs import HEIGHT, LEFT, RIGHT, WIDTH, dataset, predictions, run
 
 from frostline.analysis import find_runs
 from frostline.analysis.evidence import Evidence, gather
@@ -19,6 +18,7 @@ from frostline.report.samplepage import page_data, samples_css, samples_html, sa
 from frostline.report.samples import Samples, gather_samples
 from frostline.report.sampling import Mark
 from frostline.report.sheet import draw_sheet, place_labels, samples_charts
+from sample_runs import HEIGHT, LEFT, RIGHT, WIDTH, dataset, predictions, run
 
 CAR = 0
 TRUTHS = [(CAR, LEFT), (CAR, RIGHT)]

@@ -58,13 +58,13 @@ class Diagnosis:
 
     Attributes:
         title: what was found, in a few words.
-        detail: the numbers that it was found by.
-        advice: what to try.
+        detail: the numbers that it was found by, a line for each thing.
+        advice: what to try, most promising first.
     """
 
     title: str
     detail: str
-    advice: str = ""
+    advice: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
