@@ -109,7 +109,7 @@ def test_convergence_and_cost_are_those_of_the_curves(tmp_path: Path) -> None:
 
 def test_an_arm_that_never_reaches_the_baseline_has_no_seconds(tmp_path: Path) -> None:
     curves = {"baseline": [0.6] * 5, "freeze_1_to_3": [0.4] * 5}
-    records = dict.fromkeys(curves, {"epoch_seconds": [1.0] * 5})
+    records = {arm: {"epoch_seconds": [1.0] * 5} for arm in curves}
     told = row(cost_frame(evidence(tmp_path, dict.fromkeys(curves, 0.3), curves=curves, **records)), "freeze_1_to_3")
     assert told["seconds_to_baseline"] is None and told["reached"] == 0
 
