@@ -67,6 +67,8 @@ def print_report(report: Report, page: Path) -> None:
     typer.echo(f"\n{report.verdict.headline}")
     for sentence in report.verdict.sentences:
         typer.echo(f"  {sentence}")
+    for caution in report.verdict.cautions:
+        typer.echo(f"  Mind: {caution}.")
     for one in report.diagnoses:
         if one.severity != "note":
             typer.echo(f"{one.severity}: {one.title}{f' ({one.about})' if one.about else ''}")
