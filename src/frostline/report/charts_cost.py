@@ -130,8 +130,10 @@ def _bars(axes: Axes, cost: Cost, arms: Sequence[str], styles: Mapping[str, ArmS
 
 def _interactive(found: Sequence[Cost], arms: Sequence[str], styles: Mapping[str, ArmStyle]) -> dict[str, Any]:
     names = {"tickvals": list(range(len(arms))), "ticktext": [hover.written(shortened(arm)) for arm in arms]}
-    layout = hover.panels([cost.title for cost in found], len(found), x={"rangemode": "tozero"}, gap=(0.03, 0.1), height=24 * len(arms) + 40,
-                          y={**names, "range": [len(arms) - 0.5, -0.5], "zeroline": False})  # fmt: skip
+    layout = hover.panels(
+        [cost.title for cost in found], len(found), x={"rangemode": "tozero"}, gap=(0.03, 0.1),
+        y={**names, "range": [len(arms) - 0.5, -0.5], "zeroline": False}, height=24 * len(arms) + 40,
+    )  # fmt: skip
     layout["margin"]["l"] = 150
     layout["barmode"] = "overlay"
     data = []

@@ -29,10 +29,14 @@ def f1_report(evidence: Evidence) -> tuple[list[Chart], list[Table]]:
     if not truths:
         return [], []
     arms, cut = shown_arms(list(panel.scorers), evidence.baseline)
-    curves = {arm: [confidence_curves(scorer.ultralytics) for scorer in panel.scorers[arm].values()] for arm in arms}
+    curves = {
+        arm: [confidence_curves(scorer.ultralytics) for scorer in seeds.values()]
+        for arm, seeds in panel.scorers.items()
+    }
+    drawn = {arm: curves[arm] for arm in arms}
     elsewhere = [arm for arm in evidence.arms if arm not in panel.scorers]
     notes = f" Left out, as validated on other images or without predictions: {listed(elsewhere)}." if elsewhere else ""
-    return [_chart(evidence, curves, truths, fewer + notes + cut)], [_table(panel, curves, notes + cut)]
+    return [_chart(evidence, drawn, truths, fewer + notes + cut)], [_table(panel, curves, notes)]
 
 
 def f1_charts(evidence: Evidence) -> list[Chart]:
