@@ -5,16 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import matplotlib
 import numpy as np
 from matplotlib import colormaps
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import LogNorm, to_rgb
 from matplotlib.figure import Figure
-from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 from numpy.typing import NDArray
@@ -22,10 +21,12 @@ from numpy.typing import NDArray
 from frostline.analysis import RunFolder
 from frostline.analysis.gradients import GradientTable, read_gradients
 from frostline.errors import InputError
-from frostline.files import written_beside
-from frostline.report.planchart import EMPTY, FORMATS, FROZEN, mark_roles
-from frostline.report.style import DPI, STYLE
-from frostline.training.structure import Structure, run_structure
+from frostline.report.canvas import blank_figure, check_format, save_figure
+from frostline.report.planchart import EMPTY, FROZEN, mark_roles
+from frostline.report.style import STYLE
+
+if TYPE_CHECKING:
+    from frostline.training.structure import Structure
 
 _MOST = 24  # panels: more cannot be read on a page
 _DECADES = 5  # of the colour scale; a nearly dead layer would flatten all the others
@@ -47,8 +48,7 @@ def draw_gradients(runs: Sequence[RunFolder], out: Path, *, relative: bool = Tru
     Raises:
         InputError: another suffix, too many runs, or a table that is missing or cannot be drawn.
     """
-    if out.suffix.lower() not in FORMATS:
-        raise InputError(f"{out}: expected a name that ends in {', '.join(FORMATS)}")
+    check_format(out)
     if not 0 < len(runs) <= _MOST:
         raise InputError(f"{len(runs)} runs: expected 1 to {_MOST} in one figure; name fewer arms or runs")
     tables = [read_gradients(run) for run in runs]
@@ -57,35 +57,49 @@ def draw_gradients(runs: Sequence[RunFolder], out: Path, *, relative: bool = Tru
             raise InputError(
                 f"{run.path}: its gradients.csv is of an earlier version, without relative norms; use --norm"
             )
+    save_figure(gradients_figure(tables, _structures(runs), relative), out)
+    return tables
+
+
+def gradients_figure(
+    tables: Sequence[GradientTable], structures: Sequence[Structure | None], relative: bool = True
+) -> Figure:
+    """Draw layer against epoch for every table, all on one logarithmic colour scale.
+
+    Args:
+        tables: at least one, as `read_gradients` gives them, each with the kind of norm that is drawn.
+        structures: of the models that they were measured on; None draws no roles.
+        relative: draw gradient norm over weight norm, else the gradient norm.
+
+    Raises:
+        InputError: no epoch has a gradient.
+    """
     scale = _scale(tables, relative)
-    structures = _structures(runs)
+    columns = _columns(len(tables))
     with matplotlib.rc_context(STYLE):
         figure, panels = _panels(tables)
-        for place, (axes, run, table) in enumerate(zip(panels, runs, tables, strict=False)):
-            _panel(axes, table, structures[run.path], scale, relative, leftmost=place % _columns(len(tables)) == 0)
+        for place, (axes, table, structure) in enumerate(zip(panels, tables, structures, strict=False)):
+            _panel(axes, table, structure, scale, relative, leftmost=place % columns == 0)
         for axes in panels[len(tables) :]:
             axes.set_axis_off()
         bar = figure.colorbar(ScalarMappable(scale, _MAP), ax=list(panels), pad=0.02, aspect=30)
         bar.ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         bar.set_label("gradient norm / weight norm" if relative else "gradient norm (L2)")
-        _legend(figure, tables, list(structures.values()))
-        try:
-            with written_beside(out) as beside:
-                figure.savefig(beside, format=out.suffix.lower()[1:])
-        except OSError as error:
-            raise InputError(f"{out}: cannot be written ({error.strerror or error})") from None
-    return tables
+        _legend(figure, tables, structures)
+    return figure
 
 
-def _structures(runs: Sequence[RunFolder]) -> dict[Path, Structure | None]:
+def _structures(runs: Sequence[RunFolder]) -> list[Structure | None]:
     """Read one structure for each model: the runs of a study share theirs, and opening checkpoints takes time."""
+    from frostline.training.structure import run_structure  # torch: only where a checkpoint is opened
+
     known: dict[str, Structure | None] = {}
-    found = {}
+    found = []
     for run in runs:
         key = str(run.value("model") or run.path)
         if known.get(key) is None:
             known[key] = run_structure(run.path)
-        found[run.path] = known[key]
+        found.append(known[key])
     return found
 
 
@@ -108,9 +122,7 @@ def _panels(tables: Sequence[GradientTable]) -> tuple[Figure, list[Axes]]:
     rows = math.ceil(len(tables) / columns)
     layers = max(table.norm.shape[0] for table in tables)
     width = {1: 8.5, 2: 11.0}.get(columns, 14.0)
-    figure = Figure(figsize=(width, 1.1 + rows * (0.7 + (0.19 if columns == 1 else 0.15) * layers)), dpi=DPI)
-    FigureCanvasAgg(figure)
-    figure.set_layout_engine(ConstrainedLayoutEngine(w_pad=0.1, h_pad=0.1))
+    figure = blank_figure(width, 1.1 + rows * (0.7 + (0.19 if columns == 1 else 0.15) * layers))
     return figure, list(figure.subplots(rows, columns, squeeze=False).ravel())
 
 

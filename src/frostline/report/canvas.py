@@ -1,0 +1,68 @@
+"""What every figure begins and ends with: a blank page in the project's look, and its file, whole or not at all."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import matplotlib
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
+
+from frostline.errors import InputError
+from frostline.files import written_beside
+from frostline.report.style import DPI, STYLE
+
+FORMATS = (".png", ".svg", ".pdf")
+
+
+def check_format(out: Path) -> None:
+    """Make sure, before the work, that a figure can be written under such a name.
+
+    Raises:
+        InputError: the suffix is none of `FORMATS`.
+    """
+    if out.suffix.lower() not in FORMATS:
+        raise InputError(f"{out}: expected a name that ends in {', '.join(FORMATS)}")
+
+
+def blank_figure(width: float, height: float, dpi: float = DPI, pad: float = 0.1, space: float = 0.02) -> Figure:
+    """Make an empty figure with a canvas of its own, so that no state is shared between two figures.
+
+    Args:
+        width, height: in inches.
+        dpi: of the file, where it has pixels.
+        pad: inches around every panel.
+        space: further room between panels, as a share of a panel's size.
+    """
+    figure = Figure(figsize=(width, height), dpi=dpi)
+    FigureCanvasAgg(figure)
+    figure.set_layout_engine(ConstrainedLayoutEngine(w_pad=pad, h_pad=pad, wspace=space, hspace=space))
+    return figure
+
+
+def save_figure(figure: Figure, out: Path) -> Path:
+    """Write a figure in the format that its name asks for.
+
+    Args:
+        figure: it.
+        out: the file; its suffix (.png, .svg or .pdf) chooses the format. Its folder is made if missing.
+
+    Returns:
+        `out`.
+
+    Raises:
+        InputError: another suffix, or the file cannot be written.
+    """
+    check_format(out)
+    try:
+        with matplotlib.rc_context(STYLE), written_beside(out) as beside:
+            figure.savefig(beside, format=out.suffix.lower()[1:])
+    except OSError as error:
+        raise InputError(f"{out}: cannot be written ({error.strerror or error})") from None
+    return out
+
+
+def shortened(name: str, longest: int = 28) -> str:
+    """Leave out the middle of a name that is too long to be drawn."""
+    return name if len(name) <= longest else f"{name[: longest // 2]}…{name[-((longest - 1) // 2) :]}"
