@@ -99,7 +99,7 @@ def _figure(
 ) -> Figure:
     rows, columns = [shortened(name, 16) for name in view.predicted], [shortened(name, 16) for name in view.true]
     left, below = text_width(rows, _LABELS) + 0.35, text_width(columns, _LABELS) + 0.3
-    room = (_WIDTH - left) / (5 if len(shown) > 8 else 4) - _GAP
+    room = (_WIDTH - left) / min(len(shown), 5 if len(shown) > 8 else 4) - _GAP
     cell = float(np.clip(room / len(columns), 0.205, 0.36))
     wide, high = cell * len(columns), cell * len(rows)
     across = max(1, min(len(shown), round((_WIDTH - left) / (wide + _GAP) - 0.3)))
@@ -111,7 +111,7 @@ def _figure(
         for place, (one, values) in enumerate(shown):
             i, j = divmod(place, across)
             axes = panel(figure, left + j * (wide + _GAP), 0.35 + i * (high + gap_down), wide, high)
-            _matrix(axes, values, colours, norm, signed=norm.vmin != 0)
+            _matrix(axes, values, colours, norm, size=_CELLS if cell > 0.25 else 5.5)
             axes.set_title(shortened(one.arm, max(12, round(wide / 0.085))), fontsize=8.5, pad=4)
             axes.set_yticks(range(len(rows)), rows if j == 0 else [], fontsize=_LABELS)
             last = place + across >= len(shown)
@@ -128,7 +128,8 @@ def _figure(
     return figure
 
 
-def _matrix(axes: Axes, values: NDArray[np.float64], colours: Any, norm: Normalize, signed: bool) -> None:
+def _matrix(axes: Axes, values: NDArray[np.float64], colours: Any, norm: Normalize, size: float) -> None:
+    signed = norm.vmin != 0
     rows, columns = values.shape
     drawn = values.copy()
     drawn[-1, -1] = np.nan  # background taken for background: nothing is counted there
@@ -148,7 +149,7 @@ def _matrix(axes: Axes, values: NDArray[np.float64], colours: Any, norm: Normali
         dark = abs(share - 0.5) > 0.34 if signed else share > 0.55
         axes.text(
             column, row, f"{value:+.0f}".replace("-", "\N{MINUS SIGN}") if signed else f"{value:.0f}", ha="center",
-            va="center_baseline", fontsize=_CELLS, color="white" if dark else "#222222",
+            va="center_baseline", fontsize=size, color="white" if dark else "#222222",
         )  # fmt: skip
 
 

@@ -9,7 +9,7 @@ import polars as pl
 from frostline.analysis.evidence import Evidence
 from frostline.analysis.scoring import SOURCES
 from frostline.report.confusing import arm_confusions, mean_shares
-from frostline.report.dots import FILLED, Dots, Row, dots_figure, dots_interactive, drawn_arms
+from frostline.report.dots import Dots, Row, dots_figure, dots_interactive, dots_note, drawn_arms
 from frostline.report.estimates import estimate_columns, estimates_frame, interval_note, measure
 from frostline.report.model import Chart, Column, Kind, Table
 
@@ -43,7 +43,7 @@ def confusion_rate_charts(evidence: Evidence) -> list[Chart]:
             "confusion_rates",
             "errors",
             "Wrong classes, missed objects and detections on background",
-            caption + (f" {FILLED}" if evidence.baseline in arms else ""),
+            f"{caption} {dots_note(found)}",
             lambda: dots_figure(found, _ROWS, evidence.arms, evidence.baseline),
             lambda: dots_interactive(found, _ROWS, evidence.arms),
         )
@@ -63,7 +63,9 @@ def _rates(evidence: Evidence) -> Table:
     columns = [Column("arm", "arm"), Column("seeds", "seeds", "count")]
     for key, header, kind in _RATES:
         columns += estimate_columns(key, header, metrics[key], kind, frame)
-    note = f"Off-diagonal mass is the share of the objects found that were given a wrong class. {interval_note(evidence)}"
+    note = (
+        f"Off-diagonal mass is the share of the objects found that were given a wrong class. {interval_note(evidence)}"
+    )
     return Table("confusion_rates", "Confusion, mean over seeds", frame, tuple(columns), "errors", note)
 
 

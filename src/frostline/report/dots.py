@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
 _WIDTH, _GAP = 11.0, 0.22  # inches
 _LABELS = 8.5  # points
-FILLED = "Filled: the interval of the difference to the baseline leaves 0 out. Bars end where the possible values do."
+_FILLED = "Filled: the interval of the difference to the baseline leaves 0 out."
+_CUT = "Bars end where possible values do."
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,14 @@ class Row:
 def drawn_arms(found: Found, rows: Sequence[Row]) -> list[str]:
     """Return the arms that have a value in any panel, in order."""
     metrics = {dots.metric for row in rows for dots in row.panels}
-    return list(dict.fromkeys(arm for (arm, metric), one in found.items() if metric in metrics and one.value is not None))
+    return list(
+        dict.fromkeys(arm for (arm, metric), one in found.items() if metric in metrics and one.value is not None)
+    )
+
+
+def is_compared(found: Found) -> bool:
+    """Tell whether any arm has a change against a baseline."""
+    return any(one.change is not None for one in found.values())
 
 
 def dots_figure(found: Found, rows: Sequence[Row], arms: Sequence[str], baseline: str | None) -> Figure:
@@ -76,10 +84,11 @@ def dots_figure(found: Found, rows: Sequence[Row], arms: Sequence[str], baseline
     """
     names = drawn_arms(found, rows)
     styles = arm_styles(arms)
+    compared = is_compared(found)
     labels = [shortened(arm) for arm in names]
     left, high = text_width(labels, _LABELS) + 0.2, 0.19 * len(names) + 0.1
     with matplotlib.rc_context(STYLE):
-        figure = free_figure(_WIDTH, len(rows) * (high + 0.85) + (0.3 if baseline in names else 0.05))
+        figure = free_figure(_WIDTH, len(rows) * (high + 0.85) + (0.3 if compared else 0.05))
         for number, row in enumerate(rows):
             wide = (_WIDTH - left - 0.15 + _GAP) / max(len(r.panels) for r in rows) - _GAP
             drawn = []
@@ -90,9 +99,9 @@ def dots_figure(found: Found, rows: Sequence[Row], arms: Sequence[str], baseline
                 drawn.append(axes)
             if row.shared:
                 _share(drawn)
-        if baseline in names:
+        if compared:
             handles = [
-                Line2D([], [], color="#777777", linewidth=0.9, label=f"value of {shortened(baseline)}"),
+                Line2D([], [], color="#777777", linewidth=0.9, label=f"value of {shortened(baseline or '')}"),
                 _dot("#777777", "differs from it: the interval of the difference leaves 0 out"),
                 _dot("white", "not told apart from it"),
             ]
@@ -122,7 +131,9 @@ def _panel(
         return
     lines = [[(0.0, place), (1.0, place)] for place in range(len(measured))]
     across = axes.get_yaxis_transform()
-    axes.add_collection(LineCollection(lines, colors="#f1f1f1", linewidths=0.8, transform=across, zorder=0.5), autolim=False)
+    axes.add_collection(
+        LineCollection(lines, colors="#f1f1f1", linewidths=0.8, transform=across, zorder=0.5), autolim=False
+    )
     spans = [(place, one, one.low, one.high) for place, one, _ in known if one.low is not None and one.high is not None]
     if spans:
         axes.hlines(
@@ -134,7 +145,7 @@ def _panel(
         )
     for place, one, value in known:
         style = styles[one.arm]
-        if one.arm == baseline:
+        if one.arm == baseline and len(known) > 1:
             axes.axvline(dots.factor * value, color="#777777", linewidth=0.9, zorder=1)
         face = style.colour if one.clear or one.change is None else "white"
         axes.plot(
@@ -152,6 +163,11 @@ def _share(row: Sequence[Axes]) -> None:
     low, high = min(axes.get_xlim()[0] for axes in row), max(axes.get_xlim()[1] for axes in row)
     for axes in row:
         axes.set_xlim(low, high)
+
+
+def dots_note(found: Found) -> str:
+    """Say how to read the dots."""
+    return f"{_CUT} {_FILLED}" if is_compared(found) else _CUT
 
 
 def dots_interactive(found: Found, rows: Sequence[Row], arms: Sequence[str]) -> dict[str, Any]:
@@ -190,7 +206,14 @@ def _trace(one: Measured, value: float, dots: Dots, place: int, style: ArmStyle)
     }  # fmt: skip
     if one.low is not None and one.high is not None:
         ends = {"array": [factor * (one.high - value)], "arrayminus": [factor * (value - one.low)]}
-        trace["error_x"] = {"type": "data", "symmetric": False, **ends, "color": style.colour, "thickness": 1.5, "width": 0}
+        trace["error_x"] = {
+            "type": "data",
+            "symmetric": False,
+            **ends,
+            "color": style.colour,
+            "thickness": 1.5,
+            "width": 0,
+        }
     return trace
 
 
@@ -199,7 +222,11 @@ def _spelled(one: Measured, dots: Dots) -> str:
         if value is None:
             return ""
         text = f"{dots.factor * value:{sign}.3g}"
-        return text if low is None or high is None else f"{text} ({dots.factor * low:{sign}.3g} to {dots.factor * high:{sign}.3g})"
+        return (
+            text
+            if low is None or high is None
+            else f"{text} ({dots.factor * low:{sign}.3g} to {dots.factor * high:{sign}.3g})"
+        )
 
     text = between(one.value, one.low, one.high, "")
     change = between(one.change, one.change_low, one.change_high, "+")

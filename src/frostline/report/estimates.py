@@ -45,7 +45,11 @@ class Measured:
     @property
     def clear(self) -> bool:
         """Whether the interval of the change leaves 0 out."""
-        return self.change_low is not None and self.change_high is not None and not self.change_low <= 0 <= self.change_high
+        return (
+            self.change_low is not None
+            and self.change_high is not None
+            and not self.change_low <= 0 <= self.change_high
+        )
 
 
 Found = Mapping[tuple[str, str], Measured]
@@ -91,8 +95,8 @@ def _measured(evidence: Evidence, arm: str, metric: str, seeds: int) -> Measured
 
 def _parts(estimate: Estimate) -> tuple[float | None, float | None, float | None]:
     value, low, high = (part if math.isfinite(part) else None for part in (estimate.value, estimate.low, estimate.high))
-    # Draws of a single image are all that image: no interval, rather than one without a width.
-    return (value, low, high) if estimate.images > 1 else (value, None, None)
+    # Without a width it is no interval: no draw differed, as with a single image, or where nothing was ever found.
+    return (value, None, None) if low == high else (value, low, high)
 
 
 def estimates_frame(found: Found, metrics: Mapping[str, str]) -> pl.DataFrame:
@@ -146,7 +150,9 @@ def estimate_columns(key: str, header: str, metric: str, kind: Kind, frame: pl.D
 
 def interval_note(evidence: Evidence, arms: Sequence[str] | None = None) -> str:
     """Say what the intervals of a chart or a table are, and for which arms they know of one seed alone."""
-    names = [arm for arm in (arms or evidence.arms) if (panel := evidence.panel_of(arm)) and len(panel.scorers[arm]) == 1]
+    names = [
+        arm for arm in (arms or evidence.arms) if (panel := evidence.panel_of(arm)) and len(panel.scorers[arm]) == 1
+    ]
     note = f"Intervals: {100 * evidence.confidence:g} %, {_METHODS[evidence.method]}, over images and seeds"
     if not names:
         return f"{note}."

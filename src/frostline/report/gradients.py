@@ -19,9 +19,11 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 from numpy.typing import NDArray
 
 from frostline.analysis import RunFolder
+from frostline.analysis.evidence import Evidence
 from frostline.analysis.gradients import GradientTable, read_gradients
 from frostline.errors import InputError
 from frostline.report.canvas import blank_figure, check_format, save_figure
+from frostline.report.model import Chart
 from frostline.report.planchart import EMPTY, FROZEN, mark_roles
 from frostline.report.style import STYLE
 
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     from frostline.training.structure import Structure
 
 _MOST = 24  # panels: more cannot be read on a page
+_ARMS = 12  # in a report
 _DECADES = 5  # of the colour scale; a nearly dead layer would flatten all the others
 _MAP = colormaps["inferno"]
 _SILENT = "#B23A6F"
@@ -87,6 +90,39 @@ def gradients_figure(
         bar.set_label("gradient norm / weight norm" if relative else "gradient norm (L2)")
         _legend(figure, tables, structures)
     return figure
+
+
+def gradient_charts(evidence: Evidence) -> list[Chart]:
+    """Draw the gradients of one run of each arm, the first that has some; nothing where none has.
+
+    No checkpoint is opened, and no torch imported, to tell frozen layers from those without weights: they look alike.
+    """
+    tables = [table for arm in evidence.arms if (table := _first_table(evidence.runs_of(arm))) is not None]
+    relative = [table for table in tables if table.relative is not None]
+    shown, left_out = (relative or tables)[:_ARMS], len(tables) - len((relative or tables)[:_ARMS])
+    if not any(np.isfinite(table.norm).any() for table in shown):
+        return []
+    caption = (
+        f"Mean {'gradient norm over weight norm' if relative else 'L2 norm of the gradient'} of each layer over the steps of "
+        "an epoch, one run an arm, on one logarithmic scale. Input at the top; dark lines begin a stage. Source: gradients.csv."
+    )
+    if left_out:
+        caption += f" The first {len(shown)} arms; {left_out} more are not drawn ('frostline gradients' draws any)."
+    return [
+        Chart(
+            "gradients", "gradients", "Where the gradients are", caption,
+            lambda: gradients_figure(shown, [None] * len(shown), bool(relative)),
+        )
+    ]  # fmt: skip
+
+
+def _first_table(runs: Sequence[RunFolder]) -> GradientTable | None:
+    for run in runs:
+        try:
+            return read_gradients(run)
+        except InputError:  # plain Ultralytics keeps none, and a broken file of one seed leaves the others
+            continue
+    return None
 
 
 def _structures(runs: Sequence[RunFolder]) -> list[Structure | None]:

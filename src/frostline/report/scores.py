@@ -27,7 +27,10 @@ if TYPE_CHECKING:
 
 METRIC = "scores/false_positives_above_0.7"
 _SURE = 0.7
-_BINS, _FROM = 20, 1  # the first bin, up to 0.05, is not drawn: it holds most of what is wrong and would flatten the rest
+_BINS, _FROM = (
+    20,
+    1,
+)  # the first bin, up to 0.05, is not drawn: it holds most of what is wrong and would flatten the rest
 _RIGHT, _WRONG = "#0072B2", "#D55E00"  # told apart by any eye; arms are told apart by their panels
 _WIDTH, _GAP = 11.0, 0.14  # inches
 
@@ -160,7 +163,15 @@ def _share(axes: Axes, value: float, low: float | None, high: float | None) -> N
     if low is not None and high is not None:
         text += f"\n({100 * max(low, 0.0):.2g} to {100 * min(high, 1.0):.2g})"
     axes.text(
-        0.0, 1.02, text, transform=axes.transAxes, ha="left", va="bottom", fontsize=6.5, color="#A84300", linespacing=1.3
+        0.0,
+        1.02,
+        text,
+        transform=axes.transAxes,
+        ha="left",
+        va="bottom",
+        fontsize=6.5,
+        color="#A84300",
+        linespacing=1.3,
     )
 
 
