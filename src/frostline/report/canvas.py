@@ -83,7 +83,7 @@ def text_width(texts: Iterable[str], size: float) -> float:
         texts: of one line each.
         size: of the font, in points.
     """
-    font = FontProperties(family=STYLE["font.sans-serif"], size=size)
+    font = FontProperties(family="DejaVu Sans", size=size)  # that of STYLE
     measure = TextToPath().get_text_width_height_descent
     return max((measure(text, font, ismath=False)[0] for text in texts), default=0.0) / 72
 

@@ -16,8 +16,9 @@ AVERAGES: Mapping[str, str] = {"AP50": "ultralytics/AP50/", "AP50-95": "ultralyt
 """What metrics of single classes begin with, by their name for people."""
 _SOURCE = SOURCES["ultralytics"]
 _SCHEMA = {
-    "metric": pl.String, "class": pl.String, "truths": pl.Int64, "arm": pl.String, "seeds": pl.Int64, "value": pl.Float64,
-    "low": pl.Float64, "high": pl.Float64, "change": pl.Float64, "change_low": pl.Float64, "change_high": pl.Float64,
+    "metric": pl.String, "class": pl.String, "truths": pl.Int64, "arm": pl.String, "seeds": pl.Int64,
+    "value": pl.Float64, "low": pl.Float64, "high": pl.Float64, "change": pl.Float64,
+    "change_low": pl.Float64, "change_high": pl.Float64,
 }  # fmt: skip
 _UNADJUSTED = "Intervals are for one class and arm each: of twenty without a difference, one leaves 0 out by chance."
 
@@ -35,8 +36,8 @@ def class_frame(evidence: Evidence) -> pl.DataFrame:
         evidence: the runs.
 
     Returns:
-        `metric` (AP50, AP50-95), `class`, `truths`, `arm`, `seeds`, `value` with `low` and `high`, and `change` against the
-        baseline with its interval; shares in [0, 1], null where undefined.
+        `metric` (AP50, AP50-95), `class`, `truths`, `arm`, `seeds`, `value` with `low` and `high`, and `change` against
+        the baseline with its interval; shares in [0, 1], null where undefined.
     """
     rows = []
     for panel in evidence.panels:
@@ -47,8 +48,8 @@ def class_frame(evidence: Evidence) -> pl.DataFrame:
                 for arm in (arm for arm in evidence.arms if arm in panel.scorers):
                     one = found[arm, prefix + each]
                     rows.append(
-                        (name, each, truths[each], arm, one.seeds, one.value, one.low, one.high, one.change, one.change_low,
-                         one.change_high)
+                        (name, each, truths[each], arm, one.seeds, one.value, one.low, one.high, one.change,
+                         one.change_low, one.change_high)
                     )  # fmt: skip
     return pl.DataFrame(rows, schema=_SCHEMA, orient="row")
 
@@ -99,7 +100,7 @@ def _caption(evidence: Evidence, heat: Heat) -> str:
 
 
 def class_tables(evidence: Evidence) -> list[Table]:
-    """List AP by class and arm: a wide table for each metric to read, and one with a row a class and arm for machines."""
+    """List AP by class and arm: a wide table of each metric to read, and one of all numbers for machines."""
     frame = class_frame(evidence)
     if frame.is_empty():
         return []
@@ -120,7 +121,7 @@ def class_tables(evidence: Evidence) -> list[Table]:
 
 
 def _wide(evidence: Evidence, frame: pl.DataFrame, metric: str) -> Table:
-    """Give a row a class and a column an arm: the value of the baseline, the changes of the others where there are any."""
+    """Give a row a class and a column an arm: the baseline's value, and what the others change."""
     rows = frame.filter(pl.col("metric") == metric)
     wide = rows.select("class", "truths").unique(maintain_order=True)
     columns = [Column("class", "class"), Column("truths", "true objects", "count")]

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import matplotlib
-import numpy as np
 from matplotlib import colormaps
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
@@ -160,7 +159,8 @@ def heat_hover(heat: Heat) -> dict[str, Any]:
                 "type": "heatmap", "x": [plain(f"{name} ({heat.truths[name]:,})") for name in heat.classes],
                 "y": [plain(shortened(arm))], "z": [[None if v is None else round(v, 3) for v in values]],
                 "text": [[_told(heat.found[arm, name], changes) for name in heat.classes]], "name": arm,
-                "meta": {"arm": arm}, "zmin": norm.vmin, "zmax": norm.vmax, "xgap": 1, "ygap": 1, "showscale": number == 0,
+                "meta": {"arm": arm}, "zmin": norm.vmin, "zmax": norm.vmax, "xgap": 1, "ygap": 1,
+                "showscale": number == 0,
                 "colorscale": DIVERGING_SCALE if changes else "Blues",
                 "hovertemplate": "%{x}<br>%{text}<extra>%{fullData.name}</extra>",
             }

@@ -27,9 +27,9 @@ _WIDTH, _GAP = 11.0, 0.25  # inches
 _LABELS, _CELLS = 7.0, 6.5  # points
 _UNKNOWN = "#E3E3E3"
 # Vermilion and blue of Okabe and Ito, told apart by any eye.
-DIVERGING = LinearSegmentedColormap.from_list("change", ["#A84300", "#E88C4A", "#F7F7F7", "#5AA2D0", "#00568A"])
-DIVERGING.set_bad(_UNKNOWN)
-DIVERGING_SCALE = [[0, "#A84300"], [0.25, "#E88C4A"], [0.5, "#F7F7F7"], [0.75, "#5AA2D0"], [1, "#00568A"]]
+_CHANGES = ("#A84300", "#E88C4A", "#F7F7F7", "#5AA2D0", "#00568A")
+DIVERGING = LinearSegmentedColormap.from_list("change", _CHANGES).with_extremes(bad=_UNKNOWN)
+DIVERGING_SCALE = [[place / 4, colour] for place, colour in enumerate(_CHANGES)]
 _SHARES = colormaps["Blues"].with_extremes(bad=_UNKNOWN)
 _LEAST_CHANGE = 5.0  # points: a scale of less would paint noise in full colours
 
@@ -64,9 +64,9 @@ def _changes_chart(view: MatrixView, end: str) -> Chart:
     base = view.arms[view.baseline]
     shown = [(one, 100 * (one.shares - base.shares)) for one in view.arms if one is not base]
     caption = (
-        f"The share of each true class (column) that was given each class (row), less that of {base.arm}, in points; blank "
-        "below 0.5. Blue on the diagonal is better, blue elsewhere is worse. Single cells have no interval: the table "
-        f"of confusion has those of the sums. {_told(view)}"
+        f"The share of each true class (column) that was given each class (row), less that of {base.arm}, in points; "
+        "blank below 0.5. Blue on the diagonal is better, blue elsewhere is worse. Single cells have no interval: the "
+        f"table of confusion has those of the sums. {_told(view)}"
     )
     return Chart(
         f"confusion_change{end}", "errors", f"What each arm takes for what, compared with {base.arm}", caption,

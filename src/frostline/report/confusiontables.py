@@ -1,4 +1,4 @@
-"""What confusion matrices come down to, in tables and as dots: sums with intervals, pairs, and the counts themselves."""
+"""What confusion matrices come down to, in tables and as dots: sums with intervals, pairs, and all counts."""
 
 from __future__ import annotations
 
@@ -54,7 +54,8 @@ def confusion_tables(evidence: Evidence) -> list[Table]:
     """List rates of confusion by arm, the pairs most often confused, and all counts; nothing without predictions."""
     if not evidence.panels:
         return []
-    return [_rates(evidence), _pairs(evidence), confusion_counts(evidence)]
+    tables = [_rates(evidence), _pairs(evidence), confusion_counts(evidence)]
+    return [table for table in tables if not table.frame.is_empty()]
 
 
 def _rates(evidence: Evidence) -> Table:

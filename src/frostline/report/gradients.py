@@ -79,13 +79,21 @@ def gradients_figure(
     """
     scale = _scale(tables, relative)
     columns = _columns(len(tables))
+    same = len({len(table.norm) for table in tables}) == 1
     with matplotlib.rc_context(STYLE):
         figure, panels = _panels(tables)
         for place, (axes, table, structure) in enumerate(zip(panels, tables, structures, strict=False)):
-            _panel(axes, table, structure, scale, relative, leftmost=place % columns == 0)
+            _panel(axes, table, structure, scale, relative, leftmost=place % columns == 0, numbered=not same)
         for axes in panels[len(tables) :]:
             axes.set_axis_off()
-        bar = figure.colorbar(ScalarMappable(scale, _MAP), ax=list(panels), pad=0.02, aspect=30)
+        bar = figure.colorbar(
+            ScalarMappable(scale, _MAP),
+            ax=list(panels),
+            pad=0.02,
+            aspect=30,
+            shrink=1 / math.ceil(len(tables) / columns),
+            anchor=(0, 1),
+        )
         bar.ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         bar.set_label("gradient norm / weight norm" if relative else "gradient norm (L2)")
         _legend(figure, tables, structures)
@@ -103,8 +111,9 @@ def gradient_charts(evidence: Evidence) -> list[Chart]:
     if not any(np.isfinite(table.norm).any() for table in shown):
         return []
     caption = (
-        f"Mean {'gradient norm over weight norm' if relative else 'L2 norm of the gradient'} of each layer over the steps of "
-        "an epoch, one run an arm, on one logarithmic scale. Input at the top; dark lines begin a stage. Source: gradients.csv."
+        f"Mean {'gradient norm over weight norm' if relative else 'L2 norm of the gradient'} of each layer over the "
+        "steps of an epoch, one run an arm, on one logarithmic scale. Input at the top; dark lines begin a stage. Source: "
+        "gradients.csv."
     )
     if left_out:
         caption += f" The first {len(shown)} arms; {left_out} more are not drawn ('frostline gradients' draws any)."
@@ -163,19 +172,28 @@ def _panels(tables: Sequence[GradientTable]) -> tuple[Figure, list[Axes]]:
 
 
 def _panel(
-    axes: Axes, table: GradientTable, structure: Structure | None, scale: LogNorm, relative: bool, leftmost: bool
+    axes: Axes,
+    table: GradientTable,
+    structure: Structure | None,
+    scale: LogNorm,
+    relative: bool,
+    *,
+    leftmost: bool,
+    numbered: bool,
 ) -> None:
     layers, epochs = table.norm.shape
     axes.imshow(
         _colours(table, structure, scale, relative), aspect="auto", extent=(0.5, epochs + 0.5, layers - 0.5, -0.5),
         interpolation="nearest",
     )  # fmt: skip
-    axes.set_yticks(range(layers), [f"{index}" for index in range(layers)], fontsize=6.5)
+    if leftmost or numbered:  # hundreds of ticks take seconds
+        axes.set_yticks(range(layers), [f"{index}" for index in range(layers)], fontsize=6.5)
+    else:
+        axes.set_yticks([])
     axes.xaxis.set_major_locator(MaxNLocator(min(12, epochs), integer=True, min_n_ticks=1))
     axes.set_xlim(0.5, epochs + 0.5)
     axes.grid(visible=False)
-    for edge in range(1, layers):
-        axes.axhline(edge - 0.5, color="white", linewidth=0.5)
+    axes.hlines(np.arange(1, layers) - 0.5, 0.5, epochs + 0.5, colors="white", linewidths=0.5)
     for epoch in np.flatnonzero(~table.measured):
         axes.axvspan(epoch + 0.5, epoch + 1.5, facecolor="white", edgecolor="#aaaaaa", hatch="////", linewidth=0)
     for first in table.stages:

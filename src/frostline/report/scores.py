@@ -70,10 +70,10 @@ def score_charts(evidence: Evidence) -> list[Chart]:
         return []
     found = measure(evidence, [METRIC])
     caption = (
-        "Detections an image by their confidence, mean over seeds: to the right those that found an object at IoU 0.50, to "
-        f"the left those that did not (COCO's matching). Either side has its own scale, of square roots, and "
-        f"nothing is drawn below 0.05, where most wrong detections are. The number: share of false positives above {_SURE:g}, "
-        f"{SOURCES['scores']}. {interval_note(evidence)}"
+        "Detections an image by their confidence, mean over seeds: to the right those that found an object at IoU "
+        f"0.50, to the left those that did not (COCO's matching). Either side has its own scale, of square roots, and "
+        f"nothing is drawn below 0.05, where most wrong detections are. The number: share of false positives above "
+        f"{_SURE:g}, {SOURCES['scores']}. {interval_note(evidence)}"
     )
     return [
         Chart(
@@ -95,8 +95,8 @@ def score_tables(evidence: Evidence) -> list[Table]:
         *estimate_columns("false_above", f"false positives above {_SURE:g}", METRIC, "percent", frame),
     )
     note = (
-        "The share depends on how many weak detections were kept: all runs that are compared were evaluated with the same "
-        f"confidence threshold. {interval_note(evidence)}"
+        "The share depends on how many weak detections were kept: all runs that are compared were evaluated with the "
+        f"same confidence threshold. {interval_note(evidence)}"
     )
     return [Table("scores", "False positives that are sure", frame, columns, "errors", note)]
 
@@ -190,9 +190,10 @@ def _hover(shown: Sequence[ArmScores]) -> dict[str, Any]:
         for top, values, name, colour in sides:
             data.append(
                 {
-                    "type": "bar", "orientation": "h", "y": centre, 
+                    "type": "bar", "orientation": "h", "y": centre,
                     "x": [round(math.copysign(math.sqrt(v / abs(top)), top), 4) for v in values[_FROM:]],
-                    "customdata": [round(float(v), 4) for v in values[_FROM:]], "name": one.arm, "meta": {"arm": one.arm},
+                    "customdata": [round(float(v), 4) for v in values[_FROM:]],
+                    "name": one.arm, "meta": {"arm": one.arm},
                     "marker": {"color": colour}, "width": 0.043,
                     "hovertemplate": f"{name}, confidence %{{y:.3f}}<br>%{{customdata:.3g}} an image"
                     "<extra>%{fullData.name}</extra>",

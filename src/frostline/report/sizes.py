@@ -38,8 +38,9 @@ def size_charts(evidence: Evidence) -> list[Chart]:
     if not arms:
         return []
     caption = (
-        "AP over IoU 0.50 to 0.95, mean over classes; in brackets: number of true objects of that size. Precision at recall 0.6 is at IoU 0.50. Each panel has its "
-        f"own scale. Source: {SOURCES['coco']}; sizes in pixels of the image files. {interval_note(evidence, arms)}"
+        "AP over IoU 0.50 to 0.95, mean over classes; in brackets: number of true objects of that size. "
+        f"Precision at recall 0.6 is at IoU 0.50. Each panel has its own scale. Source: "
+        f"{SOURCES['coco']}; sizes in pixels of the image files. {interval_note(evidence, arms)}"
     )
     return [
         Chart(
