@@ -14,7 +14,9 @@ from frostline.report.drawing import Drawn, draw
 from frostline.report.model import Table
 from frostline.report.page import Diagnosis as Finding
 from frostline.report.page import Notice, PageModel, render_page
-from frostline.report.samples import gather_samples, samples_html
+from frostline.report.samplepage import samples_html
+from frostline.report.samples import gather_samples
+from frostline.report.sheet import samples_charts
 from frostline.report.tabular import as_csv, as_latex, as_markdown
 
 if TYPE_CHECKING:
@@ -35,8 +37,8 @@ def write_report(report: Report, folder: Path, advance: Advance) -> Path:
         InputError: see `Report.write`.
     """
     earlier = _earlier(folder)
-    samples = gather_samples(report.evidence, advance=lambda done, total: advance("reading sample images", done, total))
-    charts = report.charts
+    samples = gather_samples(report.evidence, advance=advance)
+    charts = [*report.charts, *samples_charts(samples)]
     drawn = []
     for number, chart in enumerate(charts, 1):
         drawn.append(draw(chart))
