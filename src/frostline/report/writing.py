@@ -11,7 +11,6 @@ from frostline.errors import InputError
 from frostline.files import holds_files, write_bytes, write_json, write_text
 from frostline.report.diagnoses import Diagnosis
 from frostline.report.drawing import Drawn, draw
-from frostline.report.model import Table
 from frostline.report.page import Diagnosis as Finding
 from frostline.report.page import Notice, PageModel, render_page
 from frostline.report.samplepage import samples_html
@@ -68,9 +67,6 @@ def page_model(report: Report, drawn: list[Drawn], samples: str) -> PageModel:
     runs = sum(len(evidence.runs_of(arm)) for arm in evidence.arms)
     images = f", {len(evidence.panels[0].images):,} validation images" if evidence.panels else ""
     main, *others = report.tables.values()
-    by_section: dict[str, list[Table]] = {}
-    for table in others:
-        by_section.setdefault(table.section, []).append(table)
     return PageModel(
         title=report.title,
         subtitle=f"{_counted(len(evidence.arms), 'arm')}, {_counted(runs, 'run')}{images}",
@@ -81,7 +77,7 @@ def page_model(report: Report, drawn: list[Drawn], samples: str) -> PageModel:
         notices=[_notice(one) for one in report.diagnoses if one.severity != "note"],
         diagnoses=[_finding(one) for one in report.diagnoses],
         main=main,
-        tables=by_section,
+        tables=others,
         charts=drawn,
         samples_html=samples,
         methods=report.methods,
