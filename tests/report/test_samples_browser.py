@@ -111,6 +111,9 @@ def test_the_mouse_drags_the_divider_and_the_picture_is_cut_there(page: Any) -> 
     assert cut(page) == 25
     page.mouse.move(*at(page, 0.9))  # let go
     assert cut(page) == 25
+    page.mouse.click(*at(page, 0.7))  # without a move, it jumps there
+    assert cut(page) == 70
+    page.mouse.click(*at(page, 0.25))
     clips = [
         page.locator(f'.fl-samples-side[data-side="{side}"]').evaluate("side => getComputedStyle(side).clipPath")
         for side in "ab"
