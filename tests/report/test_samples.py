@@ -221,7 +221,7 @@ def test_the_figure_has_a_column_an_arm_and_says_its_threshold(tmp_path: Path) -
     folder = study(tmp_path, names=("$Car$", "Person"))
     view: Samples = gather_samples(evidence(folder))
     (chart,) = samples_charts(view)
-    assert "disagree most" in chart.caption
+    assert "at IoU 0.50, above the confidence of its own best F1" in chart.caption
     figure = draw_sheet(view)
     words = [text.get_text() for text in figure.axes[0].texts]
     assert {"ground truth", "baseline", "deep", "a", "b", "1 found, 0 false, 1 missed", "$Car$ 0.90"} <= set(words)
