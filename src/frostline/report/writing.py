@@ -94,7 +94,7 @@ def _notice(one: Diagnosis) -> Notice:
 
 def _finding(one: Diagnosis) -> Finding:
     about = f" ({one.about})" if one.about else ""
-    return Finding(f"{one.title}{about}", one.detail, " ".join(one.try_))
+    return Finding(f"{one.title}{about}", one.detail, "\n".join(one.try_))
 
 
 def _counted(count: int, what: str) -> str:
