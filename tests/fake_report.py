@@ -200,12 +200,12 @@ def fake_page(**changes: Any) -> PageModel:
         "diagnoses": (
             Diagnosis(
                 "baseline overfits from epoch 23",
-                "\n".join(
-                    f"seed {seed}: validation loss rises by {seed + 5} % while training falls." for seed in range(6)
-                ),
-                "fewer epochs (25)\nfreeze_1_to_6, which does not show it",
+                "\n".join(f"seed {seed}: validation loss rises by {seed + 5} %." for seed in range(6)),
+                ("fewer epochs (25)", "freeze_1_to_6, which does not show it"),
             ),
-            Diagnosis("small objects are missed", "62 % of the missed boxes are below 32 x 32 pixels.", "imgsz 1280."),
+            Diagnosis(
+                "small objects are missed", "62 % of the missed boxes are below 32 x 32 pixels.", ("imgsz 1280",)
+            ),
         ),
         "main": main_table(),
         "tables": (class_table(),),

@@ -59,13 +59,13 @@ class Diagnosis:
 
     Attributes:
         title: what was found, in a few words.
-        detail: the numbers that it was found by; of many lines the first ones are shown, the others when asked for.
-        advice: what to try, a line each.
+        detail: the numbers that it was found by, a line for each thing; the first are shown, more when asked for.
+        advice: what to try, most promising first.
     """
 
     title: str
     detail: str
-    advice: str = ""
+    advice: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
