@@ -34,7 +34,7 @@ def write_study(folder: Path, arms: int, seeds: int, images: int, detections: in
     depths = [0, *range(3, 2 + arms)]
     names = ["baseline" if depth == 0 else f"freeze_1_to_{depth}" for depth in depths]
     folder.mkdir(parents=True)
-    (folder / "study.yaml").write_text(yaml.safe_dump({"name": "benchmark", "arms": dict.fromkeys(names, {})}))
+    (folder / "study.yaml").write_text(yaml.safe_dump({"name": "benchmark", "arms": {name: {} for name in names}}))
     for number, (arm, depth) in enumerate(zip(names, depths, strict=True)):
         for seed in range(seeds):
             run = folder / arm / f"seed{seed}"
@@ -45,8 +45,9 @@ def write_study(folder: Path, arms: int, seeds: int, images: int, detections: in
             rows = [f"{e},{10.0 * e},1.2,0.7,0.6,{v:.5f},{v / 2:.5f}" for e, v in enumerate(curve, 1)]
             (run / "results.csv").write_text("\n".join([HEADER, *rows]) + "\n")
             record = {
-                "arm": arm, "seed": seed, "status": "finished", "freeze_depth": depth, "data": str(data), "audit": "PASS",
-                "names": {str(key): name for key, name in NAMES.items()}, "epoch_seconds": [10.0] * epochs,
+                "arm": arm, "seed": seed, "status": "finished", "freeze_depth": depth, "data": str(data),
+                "audit": "PASS", "names": {str(key): name for key, name in NAMES.items()},
+                "epoch_seconds": [10.0] * epochs,
                 "metrics": {"ultralytics/mAP50": float(curve[-1]), "ultralytics/mAP50-95": float(curve[-1] / 2)},
                 "peak_memory": {"rss_bytes": 2**31, "cuda_bytes": None}, "parameters": {"trainable": 9_400_000},
             }  # fmt: skip

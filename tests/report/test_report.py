@@ -9,12 +9,12 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from run_folders import new_ultralytics, our_run
-from study_runs import study, write_detections
 from typer.testing import CliRunner, Result
 
 import frostline as fl
 from frostline.errors import InputError
+from run_folders import new_ultralytics, our_run
+from study_runs import study, write_detections
 
 ARMS = {"baseline": 0.7, "freeze_1_to_3": 0.72, "freeze_1_to_6": 0.4}
 HYPOTHESES = [{"name": "six layers cost mAP", "metric": "mAP50", "better": "baseline", "than": "freeze_1_to_6"}]
@@ -80,7 +80,9 @@ def test_the_frames_hold_what_the_tables_show(folder: Path, written: Path) -> No
 
 def test_names_from_outside_show_as_text_in_every_file(tmp_path: Path) -> None:
     evil = "<script>alert(1)</script>"
-    odd = study(tmp_path / "odd", {"baseline": 0.7, "freeze_1_to_3": 0.6}, seeds=(0,), images=12, classes=(evil, "a|b&c"))
+    odd = study(
+        tmp_path / "odd", {"baseline": 0.7, "freeze_1_to_3": 0.6}, seeds=(0,), images=12, classes=(evil, "a|b&c")
+    )
     out = fl.Report.from_study(odd, draws=100, title=f"{evil}</title>").write(tmp_path / "out")
     page = out.read_text(encoding="utf-8")
     assert evil not in page and "&lt;script&gt;alert(1)" in page
@@ -117,7 +119,9 @@ def test_whatever_the_runs_are_like_there_is_a_report_and_it_says_so(folder: Pat
     new_ultralytics(tmp_path / "plain", [0.1, 0.2, 0.3])
     told = invoke("report", mixed, tmp_path / "other", tmp_path / "plain", "--draws", 100, "--out", tmp_path / "out")
     assert told.exit_code == 0, told.output
-    reasons = {one["run"]: one["reason"] for one in json.loads((tmp_path / "out" / "report.json").read_text())["left_out"]}
+    reasons = {
+        one["run"]: one["reason"] for one in json.loads((tmp_path / "out" / "report.json").read_text())["left_out"]
+    }
     assert reasons[str(record.parent)] == "interrupted, not finished"
     assert "not a whole Parquet file" in reasons[str(parquet.parent)]
     assert "no predictions.parquet" in reasons[str(tmp_path / "plain")]

@@ -204,7 +204,7 @@ def _figure(frame: pl.DataFrame, evidence: Evidence) -> Figure:
             axes.vlines(x, low, high, color=style.colour, linewidth=1.4)
             axes.plot(x, middle, style.marker, color=style.colour, markersize=5, label=arm)
         named = [
-            f"{row['occlusion']}\n{row['truths']:,} object{'s' * (row['truths'] != 1)}"
+            f"{row['occlusion'].replace(' ', chr(10))}\n{row['truths']:,} object{'s' * (row['truths'] != 1)}"
             for row in levels.iter_rows(named=True)
         ]
         axes.set_xticks(list(places.values()), named)
