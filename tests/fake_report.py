@@ -200,7 +200,7 @@ def fake_page(**changes: Any) -> PageModel:
         "diagnoses": (
             Diagnosis(
                 "baseline overfits from epoch 23",
-                "Validation loss rises by 8 % from its least value while training loss still falls.",
+                "\n".join(f"seed {seed}: validation loss rises by {seed + 5} %." for seed in range(6)),
                 ("fewer epochs (25)", "freeze_1_to_6, which does not show it"),
             ),
             Diagnosis(
@@ -218,6 +218,10 @@ def fake_page(**changes: Any) -> PageModel:
             },
             "seeds": [0, 1, 2],
         },
-        "provenance": {"frostline": "0.1.0", "command": "frostline report runs/depth --out report"},
+        "provenance": {
+            "frostline": "0.1.0",
+            "command": "frostline report runs/depth",
+            "runs": [f"runs/{n}" for n in range(19)],
+        },
     }
     return PageModel(**content | changes)

@@ -24,7 +24,7 @@ from frostline.analysis import (
 from frostline.analysis.convergence import cost_frame
 from frostline.analysis.evidence import Evidence
 from frostline.report import hover
-from frostline.report.canvas import label_points, sheet, shown_arms, spread_out, styled
+from frostline.report.chartparts import label_points, sheet, shown_arms, spread_out, styled
 from frostline.report.charts_cost import cost_charts
 from frostline.report.charts_depth import depth_charts
 from frostline.report.charts_differences import difference_charts

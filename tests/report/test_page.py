@@ -58,7 +58,8 @@ def test_the_verdict_comes_first_and_every_part_is_in_the_contents(html: str) ->
     reader = Reader(html)
     places = [attributes.get("id") for tag, attributes in reader.tags if tag in ("header", "section")]
     shown = [place for place in places if place]
-    assert shown == ["verdict", "answer", "curves", "classes", "errors", "gradients", "methods", "provenance"]
+    parts = ["answer", "diagnoses", "curves", "classes", "errors", "gradients", "methods", "provenance"]
+    assert shown == ["verdict", *parts]
     links = [
         attributes["href"] for tag, attributes in reader.tags if tag == "a" and attributes.get("href") != "#verdict"
     ]
@@ -99,8 +100,8 @@ def test_names_are_text_wherever_they_stand() -> None:
     assert "<script>alert" not in html
     reader = Reader(html)
     # Title twice, headline, sentence, subtitle, notice, chip; the table's title, head, cell, note, source twice;
-    # 5 in the methods and 2 in provenance.
-    assert reader.text.count(bad) == 20
+    # 5 in the methods, 2 in provenance, and a class in a table.
+    assert reader.text.count(bad) == 21
     assert [tag for tag, attributes in reader.tags if attributes.get("data-arm") == bad] == ["button", "tr"]
 
 
@@ -132,9 +133,8 @@ def test_cells_carry_raw_values_and_rows_their_arm() -> None:
 def test_a_whisker_stands_where_its_numbers_say() -> None:
     frame = pl.DataFrame({"arm": ["a", "b"], "d": [0.0, 0.1], "low": [-0.1, 0.05], "high": [0.1, 0.3]})
     table = Table("t", "", frame, (Column("arm", "arm"), Column("d", "d", "points", "low", "high")))
-    drawn = re.findall(
-        r'M([\d.]+) 11H([\d.]+)"/><circle( class="open")? cx="([\d.]+)"', str(html_table(table, whiskers=True))
-    )
+    html = str(html_table(table, whiskers=True))
+    drawn = re.findall(r'M([\d.]+) 11H([\d.]+)"/><circle( class="open")? cx="([\d.]+)"', html)
     places = [(float(low), float(high), bool(hollow), float(value)) for low, high, hollow, value in drawn]
     # from 5 to 79 pixels, -0.1 to 0.3; zero is a quarter on
     assert places == [(5.0, 42.0, True, 23.5), (32.8, 79.0, False, 42.0)]
@@ -198,3 +198,9 @@ def test_a_class_named_like_a_script_is_text(html: str) -> None:
 def test_a_chart_without_hovering_is_only_a_picture(html: str) -> None:
     live = [attributes.get("data-chart") for _, attributes in Reader(html).tags if "data-chart" in attributes]
     assert live == ["answer", "learning", "errors"]
+
+
+def test_long_details_and_lists_wait_to_be_asked_for(html: str) -> None:
+    folds = re.findall(r"<details>\s*<summary>(.*?)</summary>(.*?)</details>", html, re.DOTALL)
+    assert [summary for summary, _ in folds] == ["3 more", "19 values"]
+    assert "seed 2" not in folds[0][1] and "seed 3" in folds[0][1] and folds[1][1].count("<li>") == 19

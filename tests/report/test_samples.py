@@ -14,10 +14,11 @@ from PIL import Image
 from frostline.analysis import find_runs
 from frostline.analysis.evidence import Evidence, gather
 from frostline.report.pictures import WIDTHS, Scan, encode
-from frostline.report.samplepage import page_data, samples_css, samples_html, samples_js
+from frostline.report.samplepage import page_data, samples_html
 from frostline.report.samples import Samples, gather_samples
 from frostline.report.sampling import Mark
 from frostline.report.sheet import draw_sheet, place_labels, samples_charts
+from frostline.report.templating import static
 from sample_runs import HEIGHT, LEFT, RIGHT, WIDTH, dataset, predictions, run
 
 CAR = 0
@@ -91,10 +92,10 @@ def test_names_from_outside_cannot_become_markup(tmp_path: Path) -> None:
 
 def test_a_script_and_a_style_for_the_page_name_nothing_outside(tmp_path: Path) -> None:
     view = gather_samples(evidence(study(tmp_path)))
-    page = samples_html(view) + samples_css() + samples_js().replace("http://www.w3.org/2000/svg", "")
+    page = samples_html(view) + static("samples.css") + static("samples.js").replace("http://www.w3.org/2000/svg", "")
     assert "http" not in page
-    assert "</" not in samples_js()
-    assert "</" not in samples_css()
+    assert "</" not in static("samples.js")
+    assert "</" not in static("samples.css")
     data = page_data(view)
     assert data["images"][0]["pictures"][0].startswith("data:image/jpeg;base64,")
     assert data["images"][0]["counts"] == [[2, 0, 0], [1, 0, 1]]
@@ -220,10 +221,21 @@ def test_the_figure_has_a_column_an_arm_and_says_its_threshold(tmp_path: Path) -
     folder = study(tmp_path, names=("$Car$", "Person"))
     view: Samples = gather_samples(evidence(folder))
     (chart,) = samples_charts(view)
-    assert "disagree most" in chart.caption
+    assert "at IoU 0.50, above the confidence of its own best F1" in chart.caption
     figure = draw_sheet(view)
     words = [text.get_text() for text in figure.axes[0].texts]
     assert {"ground truth", "baseline", "deep", "a", "b", "1 found, 0 false, 1 missed", "$Car$ 0.90"} <= set(words)
     assert f"confidence above {view.arms[1].threshold:.2f}" in words
     figure.savefig(tmp_path / "sheet.svg")
     assert "$Car$ 0.90" in (tmp_path / "sheet.svg").read_text()
+
+
+def test_two_files_that_differ_in_their_suffix_alone_are_two_images(tmp_path: Path) -> None:
+    files = {"a.png": grey(40), "a.tiff": np.full((HEIGHT, WIDTH, 3), 40, np.uint8), "b.png": grey(40)}
+    files["a.png"][:, :, 0] = 220
+    data = dataset(tmp_path / "data", files)
+    run(tmp_path / "study", "baseline", data, predictions({name: (TRUTHS, BOTH) for name in files}))
+    view = gather_samples(evidence(tmp_path / "study"))
+    assert {one.name: one.pictures[0].pixels()[0, 0, 0] > 200 for one in view.samples} == {
+        "a.png": True, "a.tiff": False, "b.png": False,
+    }  # fmt: skip

@@ -13,8 +13,9 @@ import pytest
 
 from frostline.analysis import find_runs
 from frostline.analysis.evidence import gather
-from frostline.report.samplepage import samples_css, samples_html, samples_js
+from frostline.report.samplepage import samples_html
 from frostline.report.samples import gather_samples
+from frostline.report.templating import static
 from sample_runs import LEFT, LOW, RIGHT, dataset, predictions, run
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed: pip install playwright")
@@ -55,7 +56,7 @@ def html(tmp_path_factory: pytest.TempPathFactory) -> Path:
         run(folder / "study", arm, data, predictions(table))
     view = gather_samples(gather(find_runs([folder / "study"]), draws=100))
     path = folder / "page.html"
-    path.write_text(PAGE.format(css=samples_css(), html=samples_html(view), js=samples_js()))
+    path.write_text(PAGE.format(css=static("samples.css"), html=samples_html(view), js=static("samples.js")))
     return path
 
 
@@ -110,6 +111,9 @@ def test_the_mouse_drags_the_divider_and_the_picture_is_cut_there(page: Any) -> 
     assert cut(page) == 25
     page.mouse.move(*at(page, 0.9))  # let go
     assert cut(page) == 25
+    page.mouse.click(*at(page, 0.7))  # without a move, it jumps there
+    assert cut(page) == 70
+    page.mouse.click(*at(page, 0.25))
     clips = [
         page.locator(f'.fl-samples-side[data-side="{side}"]').evaluate("side => getComputedStyle(side).clipPath")
         for side in "ab"

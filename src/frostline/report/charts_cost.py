@@ -15,7 +15,8 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 from frostline.analysis.convergence import cost_frame, seconds_an_epoch, training_seconds
 from frostline.analysis.evidence import Evidence
 from frostline.report import hover
-from frostline.report.canvas import GREY, WIDTH, sheet, shortened, shown_arms, styled
+from frostline.report.canvas import shortened
+from frostline.report.chartparts import GREY, WIDTH, sheet, shown_arms, styled
 from frostline.report.charts_time import time_unit
 from frostline.report.model import Chart
 from frostline.report.palette import ArmStyle, arm_styles

@@ -13,18 +13,8 @@ from matplotlib.figure import Figure
 from frostline.analysis.evidence import Evidence
 from frostline.report import hover
 from frostline.report.arm_values import ArmValue, arm_values, interval_sentence
-from frostline.report.canvas import (
-    FAINT,
-    FROST,
-    WIDTH,
-    in_percent,
-    marks,
-    sheet,
-    shortened,
-    shown_arms,
-    spread_out,
-    styled,
-)
+from frostline.report.canvas import shortened
+from frostline.report.chartparts import FAINT, FROST, WIDTH, in_percent, marks, sheet, shown_arms, spread_out, styled
 from frostline.report.depth import LEAST_SPAN
 from frostline.report.model import Chart
 from frostline.report.palette import ArmStyle, arm_styles

@@ -16,7 +16,8 @@ from frostline.analysis.inference import ONE_POINT
 from frostline.analysis.intervals import Estimate
 from frostline.report import hover
 from frostline.report.arm_values import differences
-from frostline.report.canvas import GREY, WIDTH, marks, sheet, shortened, shown_arms, styled
+from frostline.report.canvas import shortened
+from frostline.report.chartparts import GREY, WIDTH, marks, sheet, shown_arms, styled
 from frostline.report.model import Chart
 from frostline.report.palette import ArmStyle, arm_styles
 

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from frostline.analysis import ConfidenceCurves, confidence_curves
 from frostline.analysis.evidence import Evidence, Panel
-from frostline.report.canvas import listed, shortened, shown_arms, styled
+from frostline.report.canvas import shortened
+from frostline.report.chartparts import listed, shown_arms, styled
 from frostline.report.curve_panels import MEAN, CurveSet, draw_panels, interactive_panels, most_frequent
 from frostline.report.model import Chart, Column, Table
 from frostline.report.palette import arm_styles

@@ -19,18 +19,8 @@ from frostline.analysis import RunFolder
 from frostline.analysis.convergence import epochs_to_90
 from frostline.analysis.evidence import Evidence, label
 from frostline.report import hover
-from frostline.report.canvas import (
-    GREY,
-    WIDTH,
-    in_percent,
-    listed,
-    marks,
-    sheet,
-    shortened,
-    shown_arms,
-    strokes,
-    styled,
-)
+from frostline.report.canvas import shortened
+from frostline.report.chartparts import GREY, WIDTH, in_percent, listed, marks, sheet, shown_arms, strokes, styled
 from frostline.report.charts_losses import loss_charts
 from frostline.report.learning import ArmCurves, arm_curves, draw_learning
 from frostline.report.model import Chart

@@ -12,7 +12,8 @@ from matplotlib.figure import Figure
 
 from frostline.analysis import RunFolder
 from frostline.report import hover
-from frostline.report.canvas import WIDTH, arm_legend, sheet, shortened, strokes, styled, whole_epochs
+from frostline.report.canvas import shortened
+from frostline.report.chartparts import WIDTH, arm_legend, sheet, strokes, styled, whole_epochs
 from frostline.report.learning import ArmCurves, arm_curves
 from frostline.report.model import Chart
 from frostline.report.palette import ArmStyle

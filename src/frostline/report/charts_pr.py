@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from frostline.analysis.ap import mean_over_classes
 from frostline.analysis.evidence import Evidence
 from frostline.analysis.recall_curves import Side, crossings, recall_curves
-from frostline.report.canvas import listed, shortened, shown_arms, styled
+from frostline.report.canvas import shortened
+from frostline.report.chartparts import listed, shown_arms, styled
 from frostline.report.curve_panels import MEAN, CurveSet, draw_panels, interactive_panels, most_frequent
 from frostline.report.model import Chart, Column, Table
 from frostline.report.palette import arm_styles

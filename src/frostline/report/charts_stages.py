@@ -16,7 +16,8 @@ from matplotlib.figure import Figure
 from frostline.analysis import RunFolder
 from frostline.analysis.evidence import Evidence
 from frostline.report import hover
-from frostline.report.canvas import FAINT, GREY, WIDTH, in_percent, sheet, shortened, styled, whole_epochs
+from frostline.report.canvas import shortened
+from frostline.report.chartparts import FAINT, GREY, WIDTH, in_percent, sheet, styled, whole_epochs
 from frostline.report.learning import ArmCurves, arm_curves
 from frostline.report.model import Chart
 from frostline.report.palette import ArmStyle, arm_styles

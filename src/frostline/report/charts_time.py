@@ -16,7 +16,8 @@ from frostline.analysis import RunFolder
 from frostline.analysis.evidence import Evidence
 from frostline.report import hover
 from frostline.report.arm_values import ArmValue, arm_values, interval_sentence
-from frostline.report.canvas import FAINT, in_percent, label_points, marks, sheet, shortened, shown_arms, styled
+from frostline.report.canvas import shortened
+from frostline.report.chartparts import FAINT, in_percent, label_points, marks, sheet, shown_arms, styled
 from frostline.report.depth import LEAST_SPAN
 from frostline.report.model import Chart
 from frostline.report.palette import ArmStyle, arm_styles

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from frostline.analysis.evidence import Panel
 from frostline.report import hover
-from frostline.report.canvas import GREY, WIDTH, arm_legend, label_points, sheet, shortened, strokes
+from frostline.report.canvas import shortened
+from frostline.report.chartparts import GREY, WIDTH, arm_legend, label_points, sheet, strokes
 from frostline.report.palette import ArmStyle
 
 MOST_CLASSES = 12

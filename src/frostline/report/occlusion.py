@@ -170,8 +170,7 @@ def _written(name: str, found: Estimate | None) -> dict[str, float | None]:
 
 
 def _note(frame: pl.DataFrame, evidence: Evidence) -> str:
-    unpaired = int(frame.get_column("unpaired").max() or 0)  # type: ignore[call-overload]
-    few = int(frame.get_column("truths").min() or 0)  # type: ignore[call-overload]
+    unpaired, few = max(frame.get_column("unpaired").to_list()), min(frame.get_column("truths").to_list())
     words = [
         f"Source: {SOURCE}.",
         "Recall is at the confidence where each run's own mean F1 is best, chosen on all images.",

@@ -25,6 +25,7 @@ Severity = Literal["error", "warning", "info"]
 # The parts that hold charts and tables, in the order of the page, with their titles.
 SECTIONS: Mapping[str, str] = {
     "answer": "Results",
+    "diagnoses": "What the runs show",
     "curves": "Learning curves",
     "samples": "Sample images",
     "classes": "Classes",
@@ -58,7 +59,7 @@ class Diagnosis:
 
     Attributes:
         title: what was found, in a few words.
-        detail: the numbers that it was found by, a line for each thing.
+        detail: the numbers that it was found by, a line for each thing; the first are shown, more when asked for.
         advice: what to try, most promising first.
     """
 
@@ -79,7 +80,7 @@ class PageModel:
         baseline: the arm that the others are compared with.
         subtitle: one line below the title: runs, images, date.
         notices: shown above the numbers, the most severe ones first.
-        diagnoses: shown below the main table.
+        diagnoses: shown below the results.
         main: the table that carries the answer.
         tables: further ones, in the order in which they stand in their sections.
         charts: likewise.
@@ -167,8 +168,5 @@ def _sections(model: PageModel, main: Markup | None) -> list[_Section]:
         )
         for name, title in SECTIONS.items()
     ]
-    return [
-        each
-        for each in made
-        if each.tables or each.charts or each.html or (each.key == "answer" and (main or model.diagnoses))
-    ]
+    own = {"answer": main, "diagnoses": model.diagnoses}
+    return [each for each in made if each.tables or each.charts or each.html or own.get(each.key)]

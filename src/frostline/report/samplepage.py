@@ -4,37 +4,24 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Sequence
-from importlib import resources
 from typing import Any
 
 from frostline.report.pictures import Picture
 from frostline.report.samples import Samples
 from frostline.report.sampling import MOST_FALSE, Mark
+from frostline.report.templating import environment
 
 
 def samples_html(view: Samples) -> str:
-    """Render the sheet as a part of a page, which needs `samples_css` and `samples_js` once each.
+    """Render the sheet as a part of a page, which needs `static/samples.css` and `static/samples.js` once each.
 
     Args:
         view: what `gather_samples` gives; where it has a `problem`, that is all there is to see.
     """
-    import jinja2
-
     # Names of arms, classes and files come from outside: everything that the template inserts is escaped.
-    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
-    template = environment.from_string(_package_file("templates/samples.html.j2"))
+    template = environment().get_template("samples.html.j2")
     first, second = _first_pair(view)
     return template.render(view=view, data=page_data(view), first=first, second=second, most_false=MOST_FALSE)
-
-
-def samples_css() -> str:
-    """Return the style sheet of `samples_html`."""
-    return _package_file("static/samples.css")
-
-
-def samples_js() -> str:
-    """Return the script of `samples_html`."""
-    return _package_file("static/samples.js")
 
 
 def page_data(view: Samples) -> dict[str, Any]:
@@ -79,7 +66,3 @@ def _first_pair(view: Samples) -> tuple[int, int]:
 
 def _data_uri(picture: Picture) -> str:
     return "data:image/jpeg;base64," + base64.b64encode(picture.jpeg).decode("ascii")
-
-
-def _package_file(name: str) -> str:
-    return resources.files("frostline.report").joinpath(name).read_text(encoding="utf-8")

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from frostline.report.model import Chart
 from frostline.report.samples import Sample, Samples
 from frostline.report.sampling import Kind, Mark
-from frostline.report.style import STYLE
+from frostline.report.style import DPI, STYLE
 
 ROWS, COLUMNS = 6, 6
 # As on the page: sky, vermilion and yellow of Okabe and Ito, lighter, so that black letters can be read on them.
@@ -28,10 +28,9 @@ _LINES: dict[Kind, tuple[int, tuple[float, ...] | None]] = {
     "truth": (0, None), "hit": (0, None), "false": (0, (3.2, 2.2)), "miss": (0, (0.1, 2.0)),
 }  # fmt: skip
 _WORDS: dict[Kind, str] = {"truth": "ground truth", "hit": "true positive", "false": "false positive", "miss": "miss"}
-_WIDTH, _HIGHEST = 12.0, 13.0  # inches
-_MARGIN, _GAP, _UNDER, _HEAD = 0.06, 0.08, 0.25, 0.84  # inches: beside pictures, between, below each, and above all
-_DPI = 160
-_TEXT = 5.6
+_WIDTH, _HIGHEST = 8.8, 9.6  # inches
+_MARGIN, _GAP, _UNDER, _HEAD = 0.05, 0.06, 0.19, 0.62  # inches: beside pictures, between, below, above all
+_TEXT = 4.2
 _Place = tuple[float, float, float, float]
 
 
@@ -44,13 +43,13 @@ def samples_charts(view: Samples) -> list[Chart]:
     if not view.samples:
         return []
     arms, images = figure_arms(view), figure_samples(view)
+    drawn = f"{len(images)} of these images" if len(images) < len(view.samples) else "these images"
     some = f" Of {len(view.arms)} arms {len(arms)} are drawn: {', '.join(arms)}." if len(arms) < len(view.arms) else ""
-    few = f" The first {len(images)} of them are drawn." if len(images) < len(view.samples) else ""
     caption = (
-        "Ground truth, then what each arm finds (solid), invents (dashed) and misses (dotted). "
-        f"{view.how}{few}{some} Labels that find no room are left out."
+        f"Ground truth, then what each arm finds (solid), invents (dashed) and misses (dotted) in {drawn}, chosen as "
+        f"said above: at IoU 0.50, above the confidence of its own best F1 on the validation split.{some}"
     )
-    return [Chart("samples", "errors", "Sample images", caption, lambda: draw_sheet(view))]
+    return [Chart("samples", "samples", "Sample images side by side", caption, lambda: draw_sheet(view))]
 
 
 def figure_arms(view: Samples) -> tuple[str, ...]:
@@ -78,7 +77,7 @@ def draw_sheet(view: Samples) -> Figure:
     heights = [width / _aspect(one) for one in samples]
     total = _HEAD + sum(heights) + len(samples) * _UNDER
     with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(_WIDTH, total), dpi=_DPI)
+        figure = Figure(figsize=(_WIDTH, total), dpi=DPI)
         canvas = FigureCanvasAgg(figure)
         # One axes in inches from the upper left, one background and one collection a kind: many times as quick as a
         # pair of axes and patches for each picture.
@@ -96,10 +95,10 @@ def draw_sheet(view: Samples) -> Figure:
         for at, arm in enumerate(columns):
             left = _MARGIN + at * (width + _GAP)
             title = "ground truth" if arm is None else _shortened(names[arm], width)
-            axes.text(left, 0.56, title, weight="bold", size=9)
+            axes.text(left, 0.41, title, weight="bold", size=6.8)
             if arm is not None:
                 note = f"confidence above {view.arms[arm].threshold:.2f}"
-                axes.text(left, 0.74, note, size=7, color="#555555")
+                axes.text(left, 0.55, note, size=5.2, color="#555555")
         _add_legend(axes)
     return figure
 
@@ -126,11 +125,11 @@ class _Tile:
 
 def _draw_pictures(axes: Any, view: Samples, tiles: Sequence[_Tile], width: float, total: float) -> None:
     """Paste all pictures into one background, in the figure's own pixels: sampled again, files are twice as large."""
-    paper = np.full((round(total * _DPI), round(_WIDTH * _DPI), 3), 255, dtype=np.uint8)
+    paper = np.full((round(total * DPI), round(_WIDTH * DPI), 3), 255, dtype=np.uint8)
     for tile in tiles:
         picture = tile.one.pictures[0 if tile.arm is None else view.arms[tile.arm].album]
-        left, top = (round(side * _DPI) for side in tile.corner)
-        size = round(width * _DPI), round(width / _aspect(tile.one) * _DPI)
+        left, top = (round(side * DPI) for side in tile.corner)
+        size = round(width * DPI), round(width / _aspect(tile.one) * DPI)
         small = _resized(picture.pixels(), size)[: len(paper) - top, : paper.shape[1] - left]
         paper[top : top + small.shape[0], left : left + small.shape[1]] = small
     axes.imshow(paper, extent=(0, _WIDTH, total, 0), aspect="auto", interpolation="none")
@@ -145,10 +144,10 @@ def _draw_boxes(axes: Any, tiles: Sequence[_Tile], width: float) -> None:
             edges[mark.kind].append([(x1, y1), (x2, y1), (x2, y2), (x1, y2)])
     look: dict[str, Any] = {"facecolors": "none", "joinstyle": "miter"}
     every = [outline for outlines in edges.values() for outline in outlines]
-    axes.add_collection(PolyCollection(every, edgecolors="#000000a0", linewidths=1.9, **look), autolim=False)
+    axes.add_collection(PolyCollection(every, edgecolors="#000000a0", linewidths=1.4, **look), autolim=False)
     for kind, outlines in edges.items():
         lines = PolyCollection(
-            outlines, edgecolors=COLOURS[kind], linestyles=[_LINES[kind]], linewidths=1.3 if kind == "miss" else 1.0,
+            outlines, edgecolors=COLOURS[kind], linestyles=[_LINES[kind]], linewidths=1.0 if kind == "miss" else 0.75,
             capstyle="round" if kind == "miss" else "butt", **look,
         )  # fmt: skip
         axes.add_collection(lines, autolim=False)
@@ -161,7 +160,7 @@ def _draw_labels(axes: Any, tiles: Sequence[_Tile], width: float, renderer: Any)
     @cache
     def measure(label: str) -> tuple[float, float]:
         pixels, _, _ = renderer.get_text_width_height_descent(label, font, False)
-        return float(pixels) / _DPI + 0.04, _TEXT * 1.35 / 72
+        return float(pixels) / DPI + 0.03, _TEXT * 1.35 / 72
 
     plates, colours = [], []
     for tile in tiles:
@@ -171,8 +170,8 @@ def _draw_labels(axes: Any, tiles: Sequence[_Tile], width: float, renderer: Any)
             plates.append([(left + x, top + y) for x, y in ((x1, y1), (x2, y1), (x2, y2), (x1, y2))])
             colours.append(COLOURS[mark.kind])
             middle = top + (y1 + y2) / 2
-            axes.text(left + x1 + 0.02, middle, mark.label, size=_TEXT, color="#111111", va="center_baseline")
-        axes.text(left, top + height + 0.03, tile.under, size=6.5, color="#444444", va="top")
+            axes.text(left + x1 + 0.015, middle, mark.label, size=_TEXT, color="#111111", va="center_baseline")
+        axes.text(left, top + height + 0.025, tile.under, size=4.9, color="#444444", va="top")
     axes.add_collection(PolyCollection(plates, facecolors=colours, edgecolors="none", zorder=2.5), autolim=False)
 
 
@@ -229,22 +228,22 @@ def _resized(picture: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.ui
 def _add_legend(axes: Any) -> None:
     handles = [
         Line2D(
-            [], [], color=COLOURS[kind], linestyle=_LINES[kind], linewidth=2,
+            [], [], color=COLOURS[kind], linestyle=_LINES[kind], linewidth=1.5,
             dash_capstyle="round" if kind == "miss" else "butt", label=word,
         )
         for kind, word in _WORDS.items()
     ]  # fmt: skip
     legend = axes.legend(
-        handles=handles, loc="upper left", bbox_to_anchor=(_MARGIN, 0.06), bbox_transform=axes.transData, ncols=4,
-        handlelength=3, fontsize=7.5, labelcolor="white", borderaxespad=0, borderpad=0.5, fancybox=False, framealpha=1,
+        handles=handles, loc="upper left", bbox_to_anchor=(_MARGIN, 0.05), bbox_transform=axes.transData, ncols=4,
+        handlelength=3, fontsize=5.6, labelcolor="white", borderaxespad=0, borderpad=0.5, fancybox=False, framealpha=1,
     )  # fmt: skip
     legend.get_frame().set(facecolor="#2b3036", edgecolor="none")
 
 
 def _columns(view: Samples) -> int:
-    """As many as leave a picture an inch of height, from 3 to 6."""
+    """As many as leave a picture high enough to read, from 3 of the widest to 6."""
     aspect = float(np.median([_aspect(one) for one in view.samples]))
-    return int(np.clip(round(_WIDTH / aspect), 3, COLUMNS))
+    return int(np.clip(round(2 * COLUMNS / aspect), 3, COLUMNS))
 
 
 def _tile_width(columns: int) -> float:
@@ -257,5 +256,5 @@ def _aspect(one: Sample) -> float:
 
 
 def _shortened(name: str, inches: float) -> str:
-    longest = max(8, int(inches / 0.085))
+    longest = max(8, int(inches / 0.064))
     return name if len(name) <= longest else f"{name[: longest // 2]}…{name[-(longest // 2 - 1) :]}"
