@@ -112,8 +112,8 @@ def gradient_charts(evidence: Evidence) -> list[Chart]:
         return []
     caption = (
         f"Mean {'gradient norm over weight norm' if relative else 'L2 norm of the gradient'} of each layer over the "
-        "steps of an epoch, one run an arm, on one logarithmic scale. Input at the top; dark lines begin a stage. Source: "
-        "gradients.csv."
+        "steps of an epoch, one run an arm, on one logarithmic scale. Input at the top; dark lines begin a stage. "
+        "Source: gradients.csv."
     )
     if left_out:
         caption += f" The first {len(shown)} arms; {left_out} more are not drawn ('frostline gradients' draws any)."
