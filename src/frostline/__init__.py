@@ -23,11 +23,13 @@ _HOME = {
     "layers": "frostline.training",
     "train": "frostline.training",
     "predict": "frostline.training",
+    "evaluate": "frostline.training.evaluating",
     "pretrain": "frostline.training.pretraining.run",
     "Run": "frostline.training",
     "probe": "frostline.probing",
     "Study": "frostline.studies",
     "compare": "frostline.analysis",
+    "Report": "frostline.report",
 }
 _ROOMS = ("imaging", "freezing", "analysis", "datasets", "training", "probing", "studies", "report")
 

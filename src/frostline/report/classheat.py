@@ -15,7 +15,7 @@ from matplotlib.patches import Rectangle
 from frostline.report.canvas import free_figure, panel, shortened, text_width
 from frostline.report.confusiongrid import DIVERGING, DIVERGING_SCALE
 from frostline.report.estimates import Measured
-from frostline.report.hover import plain
+from frostline.report.hovergrid import plain
 from frostline.report.style import STYLE
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from frostline.analysis.evidence import Evidence
 from frostline.report.canvas import free_figure, panel, shortened, text_width
 from frostline.report.confusing import ArmMatrix, MatrixView, matrix_views
-from frostline.report.hover import Grid, plain
+from frostline.report.hovergrid import Grid, plain
 from frostline.report.model import Chart
 from frostline.report.style import STYLE
 

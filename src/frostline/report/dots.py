@@ -14,7 +14,7 @@ from matplotlib.ticker import MaxNLocator
 
 from frostline.report.canvas import free_figure, panel, shortened, text_width
 from frostline.report.estimates import Found, Measured
-from frostline.report.hover import Grid
+from frostline.report.hovergrid import Grid
 from frostline.report.palette import ArmStyle, arm_styles
 from frostline.report.style import STYLE
 

@@ -17,7 +17,7 @@ from frostline.analysis.evidence import Evidence
 from frostline.analysis.scoring import SOURCES
 from frostline.report.canvas import free_figure, panel, shortened
 from frostline.report.estimates import Found, estimate_columns, estimates_frame, interval_note, measure
-from frostline.report.hover import Grid
+from frostline.report.hovergrid import Grid
 from frostline.report.model import Chart, Column, Table
 from frostline.report.style import STYLE
 
