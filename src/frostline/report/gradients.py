@@ -183,7 +183,8 @@ def _panel(
 ) -> None:
     layers, epochs = table.norm.shape
     axes.imshow(
-        _colours(table, structure, scale, relative), aspect="auto", extent=(0.5, epochs + 0.5, layers - 0.5, -0.5),
+        np.rint(255 * _colours(table, structure, scale, relative)).astype(np.uint8),
+        aspect="auto", extent=(0.5, epochs + 0.5, layers - 0.5, -0.5),
         interpolation="nearest",
     )  # fmt: skip
     if leftmost or numbered:  # hundreds of ticks take seconds
