@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from frostline.analysis.ap import in_threads, mean_over_classes
+from frostline.analysis.ap import mean_over_classes
+from frostline.analysis.blocks import in_threads
 from frostline.analysis.compiling import compiled
 from frostline.analysis.matching import IOUS, TRUE, Matches
 
