@@ -1,8 +1,8 @@
 """Average precision of matched detections under weights for the images, in COCO's definition and in Ultralytics'.
 
 A weight is how often an image was drawn: its truths and detections count so many times, side by side in the ranking.
-Three things make a thousand draws cheap. Precision has its peaks at true positives, so AP follows from them and from how
-many detections stand before each; that count is one running sum, shared by all IoU thresholds; and sixteen draws are
+Three things make a thousand draws cheap. Precision has its peaks at true positives, so AP follows from them and from
+how many detections stand before each; that count is one running sum, shared by all IoU thresholds; and sixteen draws are
 counted side by side.
 """
 
@@ -162,8 +162,8 @@ def _recalls_passed(hits: float, total: float, strict: bool) -> float:
     nearest = np.floor(recall * 100.0 + 0.5)
     asked = nearest * 0.01
     if strict:
-        return nearest + (1.0 if asked < recall else 0.0)
-    return nearest + (1.0 if asked <= recall else 0.0)
+        return float(nearest + (1.0 if asked < recall else 0.0))
+    return float(nearest + (1.0 if asked <= recall else 0.0))
 
 
 # Rows of the state of a cell. LLVM vectorises a loop over few arrays whose shape it knows, and gives up on many.

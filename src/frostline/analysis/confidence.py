@@ -247,7 +247,9 @@ def _curve_loop(
 
 
 @compiled
-def _best_loop(precision: Any, recall: Any, known: Any, mean: Any, best: Any, sure: Any) -> None:
+def _best_loop(  # noqa: PLR0912 (one pass, compiled)
+    precision: Any, recall: Any, known: Any, mean: Any, best: Any, sure: Any
+) -> None:
     """Find the best smoothed mean F1 of each draw by sums that slide, and whether no other comes near it."""
     points, half = len(mean), _SMOOTHED // 2
     mean[:] = 0.0
