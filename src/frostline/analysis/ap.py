@@ -2,8 +2,8 @@
 
 A weight is how often an image was drawn: its truths and detections count so many times, side by side in the ranking.
 Three things make a thousand draws cheap. Precision has its peaks at true positives, so AP follows from them and from
-how many detections stand before each; that count is one running sum, shared by all IoU thresholds; and sixteen draws are
-counted side by side.
+how many detections stand before each; that count is one running sum, shared by all IoU thresholds; and sixteen draws
+are counted side by side.
 """
 
 from __future__ import annotations
