@@ -1,20 +1,20 @@
 """Average precision of matched detections under weights for the images, in COCO's definition and in Ultralytics'.
 
 A weight is how often an image was drawn: its truths and detections count so many times, side by side in the ranking.
-Two things make a thousand draws cheap. Precision has its peaks at true positives, so AP follows from them and from how
-many detections stand before each; and that count is one running sum, shared by all IoU thresholds.
+Three things make a thousand draws cheap. Precision has its peaks at true positives, so AP follows from them and from
+how many detections stand before each; that count is one running sum, shared by all IoU thresholds; and sixteen draws
+are counted side by side.
 """
 
 from __future__ import annotations
 
-import os
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from frostline.analysis.blocks import LANES, Blocks, in_blocks, in_threads, running_sums
 from frostline.analysis.compiling import compiled
 from frostline.analysis.matching import IGNORED, TRUE, Matches
 
@@ -44,15 +44,18 @@ class Ranking:
 
     For each area range and class the running sum is over the detections whose own box is in the range. At each IoU
     threshold, *events* correct it: a true positive from outside of the range is added, a detection inside that found an
-    ignored truth is taken out.
+    ignored truth is taken out. The sum is wanted at events alone, and what stands below the last one is not looked at.
 
     Attributes:
         shape: (A, C, T).
         strict: Ultralytics' step: the precision at a recall is that of the next true positive, not of this one.
         truths: (A * C, I) truths that count.
-        base_image, base_start: images of the detections in the running sum, and where each (area, class) begins.
-        rank, image, hit, extra, start: of each event, the detections of the running sum up to it, its image, whether it
-            is a true positive, what it adds to the sum; and where each (area, class, threshold) begins.
+        base_image: images of the detections in the running sum, (area, class) after (area, class).
+        base_start: (A * C,) where each begins.
+        stop, stop_start: ends in `base_image` up to which the sum is wanted, rising, and where the stops of each (area,
+            class) begin.
+        slot, image, hit, extra, start: of each event, which of those stops is its own, its image, whether it is a true
+            positive, what it adds to the sum; and where each (area, class, threshold) begins.
     """
 
     shape: tuple[int, int, int]
@@ -60,7 +63,9 @@ class Ranking:
     truths: NDArray[np.int32]
     base_image: NDArray[np.int32]
     base_start: NDArray[np.int64]
-    rank: NDArray[np.int32]
+    stop: NDArray[np.int64]
+    stop_start: NDArray[np.int64]
+    slot: NDArray[np.int32]
     image: NDArray[np.int32]
     hit: NDArray[np.int8]
     extra: NDArray[np.int8]
@@ -72,39 +77,45 @@ def rank_matches(matches: Matches) -> Ranking:
     boxes, areas, classes = matches.boxes, len(matches.areas), len(matches.boxes.class_ids)
     levels = matches.outcome.shape[2]
     edges = np.searchsorted(boxes.klass, np.arange(classes + 1))
-    base, base_start = [], [0]
-    events: list[tuple[NDArray[Any], ...]] = []
-    start = [0]
+    base, stops = [np.zeros(0, np.int32)], [np.zeros(0, np.int64)]
+    base_start, stop_start, start = [0], [0], [0]
+    events = [(np.zeros(0, np.int32), np.zeros(0, np.int32), np.zeros(0, np.int8), np.zeros(0, np.int8))]
     for area in range(areas):
         for k in range(classes):
             rows = slice(edges[k], edges[k + 1])
             inside, image = matches.in_area[area, rows], boxes.image[rows]
+            outcome = np.ascontiguousarray(matches.outcome[area, rows].T)
+            hit = outcome == TRUE
+            moving = hit | ((outcome == IGNORED) & inside)
+            some = moving.any(axis=0)
+            place = np.cumsum(some, dtype=np.int32) - 1
             base.append(image[inside])
+            stops.append(base_start[-1] + np.cumsum(inside)[some])
             base_start.append(base_start[-1] + len(base[-1]))
-            rank = np.cumsum(inside)
+            stop_start.append(stop_start[-1] + len(stops[-1]))
             for t in range(levels):
-                outcome = matches.outcome[area, rows, t]
-                hit = outcome == TRUE
-                at = np.flatnonzero(hit | ((outcome == IGNORED) & inside))
-                extra = np.where(hit[at], ~inside[at], -1)
-                events.append((rank[at], image[at], hit[at], extra))
+                at = np.flatnonzero(moving[t])
+                extra = np.where(hit[t, at], ~inside[at], -1).astype(np.int8)
+                events.append((place[at], image[at], hit[t, at].astype(np.int8), extra))
                 start.append(start[-1] + len(at))
-    columns = [np.concatenate(parts) for parts in zip(*events, strict=True)] if events else [np.zeros(0)] * 4
+    slots, images, hits, extras = (np.concatenate(parts) for parts in zip(*events, strict=True))
     return Ranking(
         shape=(areas, classes, levels),
         strict=matches.source == "ultralytics",
         truths=matches.truths.reshape(areas * classes, len(boxes.images)),
-        base_image=np.concatenate(base).astype(np.int32) if base else np.zeros(0, np.int32),
-        base_start=np.array(base_start),
-        rank=columns[0].astype(np.int32),
-        image=columns[1].astype(np.int32),
-        hit=columns[2].astype(np.int8),
-        extra=columns[3].astype(np.int8),
-        start=np.array(start),
+        base_image=np.concatenate(base),
+        base_start=np.array(base_start[:-1], np.int64),
+        stop=np.concatenate(stops),
+        stop_start=np.array(stop_start, np.int64),
+        slot=slots,
+        image=images,
+        hit=hits,
+        extra=extras,
+        start=np.array(start, np.int64),
     )
 
 
-def precision_table(ranking: Ranking, weights: ArrayLike | None = None) -> PrecisionTable:
+def precision_table(ranking: Ranking, weights: ArrayLike | Blocks | None = None) -> PrecisionTable:
     """Compute average precision for each draw of images.
 
     Equal scores keep the order of `Boxes`: COCO's own; Ultralytics sorts them in no stated order. The copies of one
@@ -117,35 +128,21 @@ def precision_table(ranking: Ranking, weights: ArrayLike | None = None) -> Preci
     Source: COCO's detection evaluation (mean of the precision envelope at 101 recalls) and ultralytics 8.4,
     `utils/metrics.py`, `compute_ap` (trapezoids between them, the envelope 0 from the highest recall on).
     """
-    images = ranking.truths.shape[1]
-    draws = np.ones((1, images), np.int32) if weights is None else np.ascontiguousarray(weights, dtype=np.int32)
-    truths = np.rint(draws.astype(np.float64) @ ranking.truths.T.astype(np.float64)).astype(np.int64)
-    areas, classes, levels = ranking.shape
-    out = np.full((2, len(draws), areas * classes * levels), np.nan)
+    draws = in_blocks(np.ones((1, ranking.truths.shape[1]), np.int32) if weights is None else weights)
+    truths = draws.sums(ranking.truths)
+    out = np.full((2, len(draws.weights), len(ranking.start) - 1, LANES), np.nan)
 
-    def part(rows: slice) -> None:
+    def part(blocks: slice) -> None:
         _precision_loop(
-            draws[rows], truths[rows], ranking.base_image, ranking.base_start, ranking.rank, ranking.image,
-            ranking.hit, ranking.extra, ranking.start, levels, ranking.strict, RECALLS, _ASKED_INDEX,
-            out[0, rows], out[1, rows],
+            draws.weights[blocks], draws.weights[blocks].view(np.int64), truths[blocks], ranking.base_image,
+            ranking.base_start, ranking.stop, ranking.stop_start, ranking.slot, ranking.image, ranking.hit,
+            ranking.extra, ranking.start, ranking.shape[2], ranking.strict, out[0, blocks], out[1, blocks],
         )  # fmt: skip
 
-    in_threads(part, len(draws))
-    shape = (len(draws), *ranking.shape)
-    return PrecisionTable(out[0].reshape(shape), out[1].reshape(shape))
-
-
-def in_threads(work: Any, count: int) -> None:
-    """Call `work(slice)` over `count` rows on the cores that this process may use; the kernels let go of the GIL."""
-    # Not on macOS and Windows.
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    parts = min(cores, count // 8)
-    if parts <= 1:
-        work(slice(0, count))
-        return
-    edges = [count * part // parts for part in range(parts + 1)]
-    with ThreadPoolExecutor(parts) as pool:
-        list(pool.map(work, map(slice, edges, edges[1:])))
+    in_threads(part, len(draws.weights))
+    shape = (draws.draws, *ranking.shape)
+    ap, at_recall = (draws.by_draw(table).reshape(shape) for table in out)
+    return PrecisionTable(ap, at_recall)
 
 
 def mean_over_classes(values: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -158,58 +155,84 @@ def mean_over_classes(values: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 @compiled
-def _recalls_passed(recall: float, strict: bool, recalls: NDArray[np.float64]) -> int:
-    """Count the recalls of the table up to one; `strict` leaves out the equal one."""
-    k = min(int(recall * 100) + 2, len(recalls))
-    while k > 0 and (recalls[k - 1] > recall or (strict and recalls[k - 1] == recall)):
-        k -= 1
-    return k
+def _recalls_passed(hits: float, total: float, strict: bool) -> float:
+    """Count the recalls of the table up to `hits / total`; `strict` leaves out the equal one."""
+    recall = hits / total
+    # The nearest of the table; those below it are passed, and it is to be compared as the table has it.
+    nearest = np.floor(recall * 100.0 + 0.5)
+    asked = nearest * 0.01
+    if strict:
+        return float(nearest + (1.0 if asked < recall else 0.0))
+    return float(nearest + (1.0 if asked <= recall else 0.0))
+
+
+# Rows of the state of a cell. LLVM vectorises a loop over few arrays whose shape it knows, and gives up on many.
+_TOTAL, _HITS, _CORRECTION, _PASSED, _BEST, _AREA, _ASKED = range(7)
 
 
 @compiled
 def _precision_loop(
-    draws: Any, truths: Any, base_image: Any, base_start: Any, rank: Any, image: Any, hit: Any, extra: Any, start: Any,
-    levels: Any, strict: Any, recalls: Any, asked: Any, ap: Any, at_recall: Any,
+    weights: Any, pairs: Any, truths: Any, base_image: Any, base_start: Any, stop: Any, stop_start: Any, slot: Any,
+    image: Any, hit: Any, extra: Any, start: Any, levels: Any, strict: Any, ap: Any, at_recall: Any,
 ) -> None:  # fmt: skip
-    longest = 0
-    for group in range(len(base_start) - 1):
-        longest = max(longest, base_start[group + 1] - base_start[group])
-    running = np.zeros(longest + 1, dtype=np.int32)
-    widest = 0
-    for cell in range(len(start) - 1):
-        widest = max(widest, start[cell + 1] - start[cell])
-    passed, precision = np.zeros(widest + 1, dtype=np.int64), np.zeros(widest + 1)
-    for r in range(len(draws)):
-        weight = draws[r]
-        for group in range(len(base_start) - 1):
-            total = truths[r, group]
-            if total == 0:
-                continue
-            first, n = base_start[group], base_start[group + 1] - base_start[group]
-            count = np.int32(0)
-            for d in range(n):
-                count += weight[base_image[first + d]]
-                running[d + 1] = count
-            for t in range(levels):
-                cell = group * levels + t
-                hits, correction, found = 0, 0, 0
-                for e in range(start[cell], start[cell + 1]):
-                    w = weight[image[e]]
-                    if w == 0:
-                        continue
-                    correction += w * extra[e]
-                    if hit[e]:
-                        hits += w
-                        precision[found] = hits / (running[rank[e]] + correction)
-                        passed[found] = _recalls_passed(hits / total, strict, recalls)
-                        found += 1
-                # Backwards: the envelope is the best precision from here on; it holds for the recalls just passed.
-                envelope, area, asked_precision = 0.0, 0.0, 0.0
-                for j in range(found - 1, -1, -1):
-                    envelope = max(envelope, precision[j])
-                    before = passed[j - 1] if j > 0 else 0
-                    area += envelope * (passed[j] - before)
-                    if before <= asked < passed[j]:
-                        asked_precision = envelope
-                ap[r, cell] = (area - envelope / 2) / (len(recalls) - 1) if strict else area / len(recalls)
-                at_recall[r, cell] = asked_precision
+    longest = 1
+    for group in range(len(base_start)):
+        longest = max(longest, stop_start[group + 1] - stop_start[group])
+    table = np.zeros((longest, LANES), dtype=np.int32)
+    for block in range(len(weights)):
+        for group in range(len(base_start)):
+            stops = stop[stop_start[group] : stop_start[group + 1]]
+            running_sums(pairs[block], base_image, base_start[group], stops, table.view(np.int64))
+            for cell in range(group * levels, (group + 1) * levels):
+                first, end = start[cell], start[cell + 1]
+                state = _walk(
+                    weights[block], truths[block, group], table, slot[first:end], image[first:end], hit[first:end],
+                    extra[first:end], strict,
+                )  # fmt: skip
+                for lane in range(LANES):
+                    if truths[block, group, lane] > 0:
+                        best, area = state[_BEST, lane], state[_AREA, lane]
+                        if strict:
+                            ap[block, cell, lane] = (area - best / 2) / 100
+                        else:
+                            ap[block, cell, lane] = (area + best) / 101  # recall 0 is passed without any hit
+                        at_recall[block, cell, lane] = state[_ASKED, lane]
+
+
+@compiled
+def _walk(weight: Any, truths: Any, table: Any, slot: Any, image: Any, hit: Any, extra: Any, strict: Any) -> Any:
+    """Add up the envelope of precision from the last event to the first: it is the best precision seen so far.
+
+    An event whose image was not drawn changes nothing: its precision is at most that of the hit before it.
+    """
+    state = np.zeros((7, LANES))
+    for lane in range(LANES):
+        state[_TOTAL, lane] = max(truths[lane], 1.0)
+    for e in range(len(slot)):
+        row, more = weight[image[e]], extra[e]
+        if hit[e]:
+            for lane in range(LANES):
+                state[_HITS, lane] += row[lane]
+        if more != 0:
+            for lane in range(LANES):
+                state[_CORRECTION, lane] += more * row[lane]
+    for lane in range(LANES):
+        state[_PASSED, lane] = _recalls_passed(state[_HITS, lane], state[_TOTAL, lane], strict)
+    for e in range(len(slot) - 1, -1, -1):
+        row, more = weight[image[e]], extra[e]
+        if hit[e]:
+            running = table[slot[e]]
+            for lane in range(LANES):
+                hits, passed, best = state[_HITS, lane], state[_PASSED, lane], state[_BEST, lane]
+                found = running[lane] + state[_CORRECTION, lane]
+                precision = hits / (found if found > 1.0 else 1.0)
+                best = precision if precision > best else best
+                state[_ASKED, lane] = best if passed > _ASKED_INDEX else state[_ASKED, lane]
+                hits -= row[lane]
+                before = _recalls_passed(hits, state[_TOTAL, lane], strict)
+                state[_AREA, lane] += best * (passed - before)
+                state[_HITS, lane], state[_PASSED, lane], state[_BEST, lane] = hits, before, best
+        if more != 0:
+            for lane in range(LANES):
+                state[_CORRECTION, lane] -= more * row[lane]
+    return state

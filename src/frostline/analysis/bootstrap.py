@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from frostline.errors import InputError, did_you_mean
 
 Values = NDArray[np.float64]
-_CHUNK = 64
+_CHUNK = 256
 
 
 class Scorer(Protocol):

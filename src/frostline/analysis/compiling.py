@@ -11,8 +11,12 @@ Loop = TypeVar("Loop", bound=Callable[..., Any])
 
 
 def compiled(function: Loop) -> Loop:
-    """Compile a loop, kept on disk where the package's folder can be written, and run it without holding the GIL."""
+    """Compile a loop, kept on disk where the package's folder can be written, and run it without holding the GIL.
+
+    A division by zero gives infinity or NaN as in NumPy: the check for it would keep loops from being vectorised.
+    """
+    options: dict[str, Any] = {"nogil": True, "error_model": "numpy"}
     try:
-        return cast(Loop, numba.njit(cache=True, nogil=True)(function))
+        return cast(Loop, numba.njit(cache=True, **options)(function))
     except RuntimeError:  # no folder to keep it in, as for a package that was installed read-only
-        return cast(Loop, numba.njit(nogil=True)(function))
+        return cast(Loop, numba.njit(**options)(function))

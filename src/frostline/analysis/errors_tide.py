@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from frostline.analysis.ap import Ranking, mean_over_classes, precision_table, rank_matches
+from frostline.analysis.blocks import Blocks, in_blocks
 from frostline.analysis.compiling import compiled
 from frostline.analysis.confusion import box_iou, image_groups
 from frostline.analysis.matching import TRUE, Boxes, Matches
@@ -81,7 +82,7 @@ def tide_errors(boxes: Boxes, found_iou: float = 0.5, background_iou: float = 0.
     return TideErrors(per_image, rankings)
 
 
-def gain_table(errors: TideErrors, weights: NDArray[np.int32]) -> NDArray[np.float64]:
+def gain_table(errors: TideErrors, weights: NDArray[np.int32] | Blocks) -> NDArray[np.float64]:
     """Compute how much mAP50 mending each kind of mistake gains, for each draw of images.
 
     Args:
@@ -91,8 +92,9 @@ def gain_table(errors: TideErrors, weights: NDArray[np.int32]) -> NDArray[np.flo
     Returns:
         (R, 6) in the order of `ERRORS`, in [0, 1]; the kinds are mended one at a time, so they do not sum up.
     """
+    draws = in_blocks(weights)
     values = {
-        name: mean_over_classes(precision_table(ranking, weights).ap[:, 0, :, 0])
+        name: mean_over_classes(precision_table(ranking, draws).ap[:, 0, :, 0])
         for name, ranking in errors.rankings.items()
     }
     return np.stack([values[name] - values[""] for name in ERRORS], axis=1)
@@ -124,8 +126,9 @@ def _ranking(
     klass: NDArray[np.int32],
     truths: NDArray[np.bool_],
 ) -> Ranking:
-    order = np.lexsort((boxes.image, -boxes.score.astype(np.float64), klass))
-    order = order[keep[order]]
+    order = np.flatnonzero(keep)
+    if klass is not boxes.klass and not np.array_equal(klass, boxes.klass):
+        order = order[np.lexsort((boxes.image[order], -boxes.score[order].astype(np.float64), klass[order]))]
     moved = replace(boxes, image=boxes.image[order], klass=klass[order], score=boxes.score[order])
     counts = np.zeros((1, len(boxes.class_ids), len(boxes.images)), dtype=np.int32)
     np.add.at(counts[0], (boxes.truth_class[truths], boxes.truth_image[truths]), 1)

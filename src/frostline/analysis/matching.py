@@ -110,13 +110,14 @@ def read_boxes(predictions: Predictions) -> Boxes:
         raise InputError(f"class ids {unknown} have no name; the names are {dict(names)}")
     images = tuple(frame.get_column("image").unique().sort().to_list())
     class_ids = tuple(sorted(names))
+    places = {name: index for index, name in enumerate(images)}
     has_whole = set(UNCLIPPED) <= set(frame.columns)
     parts: dict[str, dict[str, NDArray[Any]]] = {}
     for kind in ("truth", "prediction"):
         rows = boxes.filter(pl.col("kind") == kind)
         corners = rows.select(pl.col(name).cast(pl.Float64) for name in BOX).to_numpy()
         parts[kind] = {
-            "image": np.searchsorted(np.array(images, dtype=object), rows.get_column("image").to_numpy()),
+            "image": rows.get_column("image").replace_strict(places, return_dtype=pl.Int32).to_numpy(),
             "klass": np.searchsorted(np.array(class_ids), rows.get_column("class_id").to_numpy()),
             "score": rows.get_column("score").to_numpy(),
             "box": corners,

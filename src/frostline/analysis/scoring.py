@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from frostline.analysis.ap import PrecisionTable, mean_over_classes, precision_table, rank_matches
+from frostline.analysis.blocks import in_blocks
 from frostline.analysis.confidence import best_f1_table, false_counts
 from frostline.analysis.confusion import confusion, confusion_rates
 from frostline.analysis.errors_tide import ERRORS, gain_table, tide_errors
@@ -98,21 +99,22 @@ class RunScorer:
         Returns:
             (R, M); NaN where a metric is undefined, as AP is without truths.
         """
-        coco, theirs = (precision_table(ranking, weights) for ranking in self._ranked)
+        blocks = in_blocks(weights)
+        coco, theirs = (precision_table(ranking, blocks) for ranking in self._ranked)
         with np.errstate(invalid="ignore"):
             false = weights.astype(np.float64) @ self._false.astype(np.float64)
             above = np.where(false[:, 1] > 0, false[:, 0] / np.maximum(false[:, 1], 1), np.nan)
         mistakes = weights.astype(np.float64) @ self.tide.per_image.astype(np.float64)
         columns = [
             _averages(theirs, 0),
-            best_f1_table(self.ultralytics, weights),
+            best_f1_table(self.ultralytics, blocks),
             _averages(coco, 0),
             np.stack([_averages(coco, area)[:, 1] for area in range(1, len(AREAS))], axis=1),
             mean_over_classes(coco.at_recall[:, 0, :, 0])[:, None],
             confusion_rates(self.confusion, weights),
             above[:, None],
             mistakes / np.maximum(weights.sum(axis=1, keepdims=True), 1),
-            gain_table(self.tide, weights),
+            gain_table(self.tide, blocks),
             *(part for table in (theirs, coco) for part in (table.ap[:, 0, :, 0], table.ap[:, 0].mean(axis=2))),
         ]
         return np.concatenate(columns, axis=1)
