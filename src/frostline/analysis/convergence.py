@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -129,7 +130,7 @@ def _frame(evidence: Evidence, values: dict[str, Value]) -> pl.DataFrame:
     for arm, numbers in by_arm.items():
         row: dict[str, Any] = {"arm": arm, "runs": len(evidence.runs_of(arm))}
         for name, own in numbers.items():
-            row |= _columns(name, seed_mean(list(own.values()), evidence.confidence))
+            row |= _columns(name, seed_mean(list(own.values()), evidence.confidence), lowest=0.0)
             if evidence.baseline not in (None, arm):
                 against = seed_difference(own, by_arm[str(evidence.baseline)][name], evidence.confidence)
                 row |= _columns(f"{name}_difference", against)
@@ -139,5 +140,6 @@ def _frame(evidence: Evidence, values: dict[str, Value]) -> pl.DataFrame:
     return pl.DataFrame(rows, schema={"arm": pl.String, "runs": pl.Int64, **numbers_schema})
 
 
-def _columns(name: str, found: SeedMean) -> dict[str, float | None]:
-    return {name: found.value, f"{name}_low": found.low, f"{name}_high": found.high}
+def _columns(name: str, found: SeedMean, lowest: float = -math.inf) -> dict[str, float | None]:
+    low = None if found.low is None else max(found.low, lowest)  # Student's t knows no lowest value
+    return {name: found.value, f"{name}_low": low, f"{name}_high": found.high}

@@ -17,8 +17,8 @@ ONE_POINT = 0.01
 CHECKED_IMAGES = 200  # benchmarks/interval_coverage.py: with these the intervals were seen to cover
 FEW_SEEDS = 3
 
-_SHARES = frozenset({"ultralytics", "coco", "scores"})
-"""Sources of metrics that lie in [0, 1], and so do the ends of an arm's interval."""
+_SHARES = ("ultralytics/", "coco/", "scores/", "confusion/off_diagonal_mass", "confusion/background_false_negatives")
+_COUNTS = ("tide/count/", "confusion/background_false_positives")
 
 Verdict = Literal["supported", "refuted", "undecided"]
 
@@ -38,11 +38,8 @@ def estimate_arm(
         InputError: an unknown name, or a confidence outside of (0, 1).
     """
     found = _estimate(resamples, arm_groups(resamples, metric, arm), (arm,), confidence, method)
-    if metric.partition("/")[0] not in _SHARES:
-        return found
-    # Seeds add and take off alike, also where there is nothing left to take off.
-    low, high = (min(max(end, 0.0), 1.0) if np.isfinite(end) else end for end in (found.low, found.high))
-    return replace(found, low=low, high=high)
+    highest = _highest(metric)
+    return found if highest is None else _within(found, 0.0, highest)
 
 
 def estimate_difference(
@@ -53,7 +50,22 @@ def estimate_difference(
     Raises:
         InputError: see `estimate_arm`.
     """
-    return _estimate(resamples, difference_groups(resamples, metric, arm, other), (arm, other), confidence, method)
+    found = _estimate(resamples, difference_groups(resamples, metric, arm, other), (arm, other), confidence, method)
+    highest = _highest(metric)
+    return found if highest is None else _within(found, -highest, highest)
+
+
+def _highest(metric: str) -> float | None:
+    """Return the highest value that a metric can have, if its lowest is 0; None where that is not known."""
+    if metric.startswith(_COUNTS):
+        return float("inf")
+    return 1.0 if metric.startswith(_SHARES) else None
+
+
+def _within(found: Estimate, lowest: float, highest: float) -> Estimate:
+    """End an interval where possible values do: seeds add and take off alike, also where there is nothing left."""
+    low, high = (min(max(end, lowest), highest) if np.isfinite(end) else end for end in (found.low, found.high))
+    return replace(found, low=low, high=high)
 
 
 def difference_spread(resamples: Resamples, metric: str, arm: str, other: str) -> Spread:

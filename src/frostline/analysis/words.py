@@ -11,12 +11,13 @@ import polars as pl
 from frostline.analysis.convergence import convergence_frame, cost_frame
 from frostline.analysis.depth import FrostLine, frost_line
 from frostline.analysis.evidence import Evidence
-from frostline.analysis.findings import arm_frame, cautions, hypothesis_frame, needed_frame
+from frostline.analysis.findings import LOWER_IS_BETTER, arm_frame, cautions, hypothesis_frame, needed_frame
 from frostline.analysis.inference import ONE_POINT
 
 LEVEL = 0.05
 _METRIC = "mAP50-95"
 _MOST_NAMED = 4
+_MOST_SEEDS = 1000  # more are no advice
 _ENOUGH = 0.8  # chance of finding a difference that is there
 
 _Row = Mapping[str, Any]
@@ -207,10 +208,10 @@ def _surer(needed: pl.DataFrame, rows: Sequence[_Row], effect: float) -> list[st
         return []
     now = "" if row["power"] is None else f"; today it is {_share(row['power'])}"
     ways = []
-    if row["seeds"] is not None:
-        ways.append(f"{row['seeds']} seeds an arm on these images")
+    if row["seeds"] is not None and row["seeds"] <= _MOST_SEEDS:
+        ways.append(f"{row['seeds']:,} seeds an arm on these images")
     if row["images"] is not None:
-        ways.append(f"{row['images']} validation images with these seeds")
+        ways.append(f"{row['images']:,} validation images with these seeds")
     finding = (
         f"a difference of {_points(effect, sign=False)} between {row['arm']} and the baseline with a chance of 80 %"
     )
@@ -228,11 +229,11 @@ def _answers(hypotheses: pl.DataFrame) -> tuple[str, ...]:
             why = f": {row['reason']}" if row["reason"] else ""
             said.append(f'Hypothesis "{row["name"]}": {row["answer"]}{why}.')
             continue
-        unit = _points if row["metric"] not in ("epochs_to_90", "epoch_seconds") else _plain
-        interval = f"{unit(row['low'])} to {unit(row['high'])}"
+        once = row["metric"] in LOWER_IS_BETTER
+        value, low, high = (_plain(row[k]) if once else _points(row[k], False) for k in ("difference", "low", "high"))
         said.append(
-            f'Hypothesis "{row["name"]}": {row["answer"]} ({row["better"]} minus {row["than"]}, {row["metric"]}: '
-            f"{unit(row['difference'])}, {interval})."
+            f'Hypothesis "{row["name"]}": {row["answer"]} ({row["metric"]}, {row["better"]} minus {row["than"]}: {value}, '
+            f"{low} to {high}{'' if once else ' points'})."
         )
     return tuple(said)
 

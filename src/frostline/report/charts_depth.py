@@ -213,7 +213,7 @@ def _interactive(
         layout[f"xaxis{number}"] |= {
             "tickvals": hover.numbers(x.values()),
             "ticktext": list(names.values()),
-            "tickangle": -60,
+            "tickangle": -60 if len(names) > 6 else 0,
             "showticklabels": panel == len(values),
         } | ({"matches": f"x{len(values)}"} if panel < len(values) else {})
         joined = _joined(found)

@@ -9,7 +9,7 @@ import polars as pl
 
 from frostline.analysis.evidence import Evidence, Panel
 from frostline.analysis.scoring import SOURCES
-from frostline.report.classheat import Heat, heat_figure, heat_hover
+from frostline.report.classheat import Heat, heat_figure
 from frostline.report.estimates import Found, interval_note, measure
 from frostline.report.model import Chart, Column, Table
 
@@ -73,7 +73,7 @@ def class_charts(evidence: Evidence) -> list[Chart]:
             charts.append(
                 Chart(
                     f"class_{metric}{end}", "classes", what, _caption(evidence, heat),
-                    partial(heat_figure, heat), partial(heat_hover, heat),
+                    partial(heat_figure, heat),
                 )
             )  # fmt: skip
     return charts
@@ -117,7 +117,7 @@ def class_tables(evidence: Evidence) -> list[Table]:
     if frame.get_column("change").null_count() < frame.height:
         columns.append(Column("change", "change to the baseline", "points", "change_low", "change_high", _SOURCE))
     note = f"{interval_note(evidence)} {_UNADJUSTED}"
-    tables.append(Table("classes", "AP by class and arm, all numbers", frame, tuple(columns), "classes", note))
+    tables.append(Table("classes", "AP by class and arm, all numbers", frame, tuple(columns), "classes", note, on_page=False))
     return tables
 
 

@@ -13,9 +13,8 @@ from matplotlib.colors import Normalize
 from matplotlib.patches import Rectangle
 
 from frostline.report.canvas import free_figure, panel, shortened, text_width
-from frostline.report.confusiongrid import DIVERGING, DIVERGING_SCALE
+from frostline.report.confusiongrid import DIVERGING
 from frostline.report.estimates import Measured
-from frostline.report.hovergrid import plain
 from frostline.report.style import STYLE
 
 if TYPE_CHECKING:
@@ -145,39 +144,3 @@ def _cell(axes: Axes, place: tuple[int, int], face: Any, text: str, ink: str, bo
     if text:
         look: dict[str, Any] = {"fontsize": 7.5, "fontweight": "bold"} if bold else {"fontsize": 6.8}
         axes.text(x, y, text, ha="center", va="center_baseline", color=ink, **look)
-
-
-def heat_hover(heat: Heat) -> dict[str, Any]:
-    """Give the same chart as Plotly's JSON: a trace an arm, so that arms can be left out."""
-    norm = heat.scale()
-    changes = heat.baseline is not None
-    data = []
-    for number, arm in enumerate(reversed(heat.compared)):
-        values = [heat.shown(arm, name) for name in heat.classes]
-        data.append(
-            {
-                "type": "heatmap", "x": [plain(f"{name} ({heat.truths[name]:,})") for name in heat.classes],
-                "y": [plain(shortened(arm))], "z": [[None if v is None else round(v, 3) for v in values]],
-                "text": [[_told(heat.found[arm, name], changes) for name in heat.classes]], "name": arm,
-                "meta": {"arm": arm}, "zmin": norm.vmin, "zmax": norm.vmax, "xgap": 1, "ygap": 1,
-                "showscale": number == 0,
-                "colorscale": DIVERGING_SCALE if changes else "Blues",
-                "hovertemplate": "%{x}<br>%{text}<extra>%{fullData.name}</extra>",
-            }
-        )  # fmt: skip
-    margin = {"l": 20 + 7 * max(len(shortened(arm)) for arm in heat.compared), "r": 20, "t": 20, "b": 110}
-    return {
-        "data": data,
-        "layout": {"height": 150 + 26 * len(heat.compared), "margin": margin, "xaxis": {"tickangle": -40}},
-    }
-
-
-def _told(one: Measured, changes: bool) -> str:
-    def between(value: float | None, low: float | None, high: float | None, sign: str) -> str:
-        if value is None:
-            return "undefined"
-        text = f"{100 * value:{sign}.1f}"
-        return text if low is None or high is None else f"{text} ({100 * low:{sign}.1f} to {100 * high:{sign}.1f})"
-
-    value = between(one.value, one.low, one.high, "")
-    return f"{value}<br>change: {between(one.change, one.change_low, one.change_high, '+')}" if changes else value

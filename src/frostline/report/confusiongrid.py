@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 from frostline.analysis.evidence import Evidence
 from frostline.report.canvas import free_figure, panel, shortened, text_width
 from frostline.report.confusing import ArmMatrix, MatrixView, matrix_views
-from frostline.report.hovergrid import Grid, plain
 from frostline.report.model import Chart
 from frostline.report.style import STYLE
 
@@ -55,7 +54,6 @@ def _shares_chart(view: MatrixView, end: str) -> Chart:
     return Chart(
         f"confusion{end}", "errors", "What each arm takes for what", caption,
         lambda: _figure(view, shown, _SHARES, Normalize(0, 100), "share of the true class, %"),
-        lambda: _hover(view, shown, change=False),
     )  # fmt: skip
 
 
@@ -71,7 +69,6 @@ def _changes_chart(view: MatrixView, end: str) -> Chart:
     return Chart(
         f"confusion_change{end}", "errors", f"What each arm takes for what, compared with {base.arm}", caption,
         lambda: _figure(view, shown, DIVERGING, _even(shown), "change, points"),
-        lambda: _hover(view, shown, change=True),
     )  # fmt: skip
 
 
@@ -151,32 +148,3 @@ def _matrix(axes: Axes, values: NDArray[np.float64], colours: Any, norm: Normali
             column, row, f"{value:+.0f}".replace("-", "\N{MINUS SIGN}") if signed else f"{value:.0f}", ha="center",
             va="center_baseline", fontsize=size, color="white" if dark else "#222222",
         )  # fmt: skip
-
-
-def _hover(view: MatrixView, shown: list[tuple[ArmMatrix, NDArray[np.float64]]], *, change: bool) -> dict[str, Any]:
-    across = min(len(shown), 4 if len(view.true) <= 8 else 3)
-    down = math.ceil(len(shown) / across)
-    grid = Grid(down, across, gap=(0.02, 0.25 / (down + 0.25)))
-    rows, columns = [plain(name) for name in view.predicted], [plain(name) for name in view.true]
-    limit = float(_even(shown).vmax or 0) if change else 100.0
-    unit = "points" if change else "%"
-    data = []
-    for place, (one, values) in enumerate(shown):
-        i, j = divmod(place, across)
-        axis = grid.add(i, j, shortened(one.arm))
-        grid.y(axis).update(autorange="reversed", showticklabels=j == 0, type="category")
-        grid.x(axis).update(showticklabels=place + across >= len(shown), tickangle=-90, type="category")
-        drawn = [[round(float(x), 2) if math.isfinite(x) else None for x in row] for row in values]
-        drawn[-1][-1] = None
-        counts = [[round(float(x), 2) for x in row] for row in one.counts]
-        data.append(
-            {
-                "type": "heatmap", "x": columns, "y": rows, "z": drawn, "customdata": counts, "name": one.arm,
-                "meta": {"arm": one.arm}, "zmin": -limit if change else 0, "zmax": limit, "xgap": 1, "ygap": 1,
-                "colorscale": DIVERGING_SCALE if change else "Blues", "reversescale": False, "showscale": place == 0,
-                "hovertemplate": f"%{{x}} taken for %{{y}}<br>%{{z}} {unit}, %{{customdata}} a run"
-                "<extra>%{fullData.name}</extra>",
-                **grid.axes(axis),
-            }
-        )  # fmt: skip
-    return {"data": data, "layout": {**grid.layout, "height": 120 + down * (60 + 24 * len(rows))}}

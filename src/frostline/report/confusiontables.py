@@ -10,7 +10,7 @@ import polars as pl
 from frostline.analysis.evidence import Evidence
 from frostline.analysis.scoring import SOURCES
 from frostline.report.confusing import arm_confusions, mean_shares
-from frostline.report.dots import Dots, Row, dots_figure, dots_interactive, dots_note, drawn_arms
+from frostline.report.dots import Dots, Row, dots_figure, dots_note, drawn_arms
 from frostline.report.estimates import estimate_columns, estimates_frame, interval_note, measure
 from frostline.report.model import Chart, Column, Kind, Table
 
@@ -46,7 +46,6 @@ def confusion_rate_charts(evidence: Evidence) -> list[Chart]:
             "Wrong classes, missed objects and detections on background",
             f"{caption} {dots_note(found)}",
             lambda: dots_figure(found, _ROWS, evidence.arms, evidence.baseline),
-            lambda: dots_interactive(found, _ROWS, evidence.arms),
         )
     ]
 
@@ -132,4 +131,4 @@ def confusion_counts(evidence: Evidence) -> Table:
         Column("count", "count", "count", source=_SOURCE),
     )
     note = "background as the class taken for: nothing found the object. As the true class: there was nothing."
-    return Table("confusion_counts", "Confusion of every run, counts", pl.concat(parts), columns, "errors", note)
+    return Table("confusion_counts", "Confusion of every run, counts", pl.concat(parts), columns, "errors", note, on_page=False)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import matplotlib
 from matplotlib.collections import LineCollection
@@ -14,7 +14,6 @@ from matplotlib.ticker import MaxNLocator
 
 from frostline.report.canvas import free_figure, panel, shortened, text_width
 from frostline.report.estimates import Found, Measured
-from frostline.report.hovergrid import Grid
 from frostline.report.palette import ArmStyle, arm_styles
 from frostline.report.style import STYLE
 
@@ -168,66 +167,3 @@ def _share(row: Sequence[Axes]) -> None:
 def dots_note(found: Found) -> str:
     """Say how to read the dots."""
     return f"{_CUT} {_FILLED}" if is_compared(found) else _CUT
-
-
-def dots_interactive(found: Found, rows: Sequence[Row], arms: Sequence[str]) -> dict[str, Any]:
-    """Give the same chart as Plotly's JSON; the dots of an arm are a trace a panel.
-
-    Args:
-        found: of `measure`.
-        rows: of panels.
-        arms: of the whole report, which give the colours.
-    """
-    names = drawn_arms(found, rows)
-    styles = arm_styles(arms)
-    labels = [shortened(arm) for arm in names]
-    grid = Grid(len(rows), max(len(row.panels) for row in rows), gap=(0.03, 0.6 / (3 + len(names))))
-    data: list[dict[str, Any]] = []
-    for i, row in enumerate(rows):
-        for j, dots in enumerate(row.panels):
-            axis = grid.add(i, j, dots.title)
-            grid.x(axis).update(title={"text": dots.unit}, **({"matches": grid.name(i, 0)} if row.shared and j else {}))
-            ticks = {"tickvals": list(range(len(names))), "ticktext": labels if j == 0 else []}
-            grid.y(axis).update(range=[len(names) - 0.4, -0.6], zeroline=False, **ticks)
-            for place, arm in enumerate(names):
-                one = found.get((arm, dots.metric))
-                if one is not None and one.value is not None:
-                    data.append(_trace(one, one.value, dots, place, styles[arm]) | grid.axes(axis))
-    margin = {"l": 20 + 7 * max(map(len, labels), default=0), "r": 20, "t": 40, "b": 50}
-    return {"data": data, "layout": {**grid.layout, "height": len(rows) * (110 + 20 * len(names)), "margin": margin}}
-
-
-def _trace(one: Measured, value: float, dots: Dots, place: int, style: ArmStyle) -> dict[str, Any]:
-    factor = dots.factor
-    trace: dict[str, Any] = {
-        "type": "scatter", "mode": "markers", "x": [factor * value], "y": [place], "name": one.arm,
-        "meta": {"arm": one.arm}, "marker": {"color": style.colour, "size": 9},
-        "hovertemplate": f"%{{fullData.name}}<br>{_spelled(one, dots)}<extra></extra>",
-    }  # fmt: skip
-    if one.low is not None and one.high is not None:
-        ends = {"array": [factor * (one.high - value)], "arrayminus": [factor * (value - one.low)]}
-        trace["error_x"] = {
-            "type": "data",
-            "symmetric": False,
-            **ends,
-            "color": style.colour,
-            "thickness": 1.5,
-            "width": 0,
-        }
-    return trace
-
-
-def _spelled(one: Measured, dots: Dots) -> str:
-    def between(value: float | None, low: float | None, high: float | None, sign: str) -> str:
-        if value is None:
-            return ""
-        text = f"{dots.factor * value:{sign}.3g}"
-        return (
-            text
-            if low is None or high is None
-            else f"{text} ({dots.factor * low:{sign}.3g} to {dots.factor * high:{sign}.3g})"
-        )
-
-    text = between(one.value, one.low, one.high, "")
-    change = between(one.change, one.change_low, one.change_high, "+")
-    return f"{text}<br>to the baseline: {change}" if change else text

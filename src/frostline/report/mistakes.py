@@ -7,7 +7,7 @@ import math
 from frostline.analysis.errors_tide import ERRORS
 from frostline.analysis.evidence import Evidence
 from frostline.analysis.scoring import SOURCES
-from frostline.report.dots import Dots, Row, dots_figure, dots_interactive, dots_note, drawn_arms
+from frostline.report.dots import Dots, Row, dots_figure, dots_note, drawn_arms
 from frostline.report.estimates import estimate_columns, estimates_frame, interval_note, measure
 from frostline.report.model import Chart, Column, Table
 
@@ -40,7 +40,6 @@ def mistake_charts(evidence: Evidence) -> list[Chart]:
             "What kinds of mistakes each arm makes",
             f"{caption} {dots_note(found)}",
             lambda: dots_figure(found, _ROWS, evidence.arms, evidence.baseline),
-            lambda: dots_interactive(found, _ROWS, evidence.arms),
         )
     ]
 

@@ -51,6 +51,7 @@ class Table:
         columns: shown, in this order.
         section: where it stands on the page.
         note: what a reader must know.
+        on_page: whether it stands on the page; a table of every run and class is for programs.
     """
 
     name: str
@@ -59,6 +60,7 @@ class Table:
     columns: tuple[Column, ...]
     section: Section = "answer"
     note: str = ""
+    on_page: bool = True
 
 
 @dataclass(frozen=True)

@@ -58,6 +58,7 @@ def html_table(
         sources=[column for column in table.columns if column.source],
         copies={"CSV": as_csv(table), "Markdown": as_markdown(table), "LaTeX": as_latex(table)},
         whisker_width=_WIDTH,
+        arm_column=next((i for i, column in enumerate(table.columns) if column.key == "arm"), 0),
         legend=bool(scales),
         folded=len(rows) > _MOST_ROWS,
         reference=reference,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import matplotlib
 import numpy as np
@@ -17,7 +17,6 @@ from frostline.analysis.evidence import Evidence
 from frostline.analysis.scoring import SOURCES
 from frostline.report.canvas import free_figure, panel, shortened
 from frostline.report.estimates import Found, estimate_columns, estimates_frame, interval_note, measure
-from frostline.report.hovergrid import Grid
 from frostline.report.model import Chart, Column, Table
 from frostline.report.style import STYLE
 
@@ -78,7 +77,7 @@ def score_charts(evidence: Evidence) -> list[Chart]:
     return [
         Chart(
             "scores", "errors", "How sure each arm is when it is right, and when it is wrong", caption,
-            lambda: _figure(shown, found), lambda: _hover(shown),
+            lambda: _figure(shown, found),
         )
     ]  # fmt: skip
 
@@ -173,31 +172,3 @@ def _share(axes: Axes, value: float, low: float | None, high: float | None) -> N
         color="#A84300",
         linespacing=1.3,
     )
-
-
-def _hover(shown: Sequence[ArmScores]) -> dict[str, Any]:
-    rows = 1 if len(shown) <= 8 else 2
-    across = math.ceil(len(shown) / rows)
-    grid = Grid(rows, across, gap=(0.012, 0.16))
-    wrong, right = _tops(shown)
-    data = []
-    for place, one in enumerate(shown):
-        axis = grid.add(*divmod(place, across), shortened(one.arm, 14))
-        grid.x(axis).update(range=[-1.04, 1.04], showticklabels=False, zeroline=False)
-        grid.y(axis).update(range=[0, 1], showticklabels=place % across == 0)
-        centre = [round(float(x), 4) for x in (one.edges[:-1] + one.edges[1:])[_FROM:] / 2]
-        sides = ((right, one.right, "right", _RIGHT), (-wrong, one.wrong, "wrong", _WRONG))
-        for top, values, name, colour in sides:
-            data.append(
-                {
-                    "type": "bar", "orientation": "h", "y": centre,
-                    "x": [round(math.copysign(math.sqrt(v / abs(top)), top), 4) for v in values[_FROM:]],
-                    "customdata": [round(float(v), 4) for v in values[_FROM:]],
-                    "name": one.arm, "meta": {"arm": one.arm},
-                    "marker": {"color": colour}, "width": 0.043,
-                    "hovertemplate": f"{name}, confidence %{{y:.3f}}<br>%{{customdata:.3g}} an image"
-                    "<extra>%{fullData.name}</extra>",
-                    **grid.axes(axis),
-                }
-            )  # fmt: skip
-    return {"data": data, "layout": {**grid.layout, "barmode": "overlay", "height": 60 + 340 * rows}}

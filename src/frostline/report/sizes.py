@@ -5,7 +5,7 @@ from __future__ import annotations
 from frostline.analysis.evidence import Evidence
 from frostline.analysis.matching import AREAS
 from frostline.analysis.scoring import SOURCES
-from frostline.report.dots import Dots, Row, dots_figure, dots_interactive, dots_note, drawn_arms
+from frostline.report.dots import Dots, Row, dots_figure, dots_note, drawn_arms
 from frostline.report.estimates import estimate_columns, estimates_frame, interval_note, measure
 from frostline.report.model import Chart, Column, Table
 
@@ -49,7 +49,6 @@ def size_charts(evidence: Evidence) -> list[Chart]:
             "Small, medium and large objects",
             f"{caption} {dots_note(found)}",
             lambda: dots_figure(found, rows, evidence.arms, evidence.baseline),
-            lambda: dots_interactive(found, rows, evidence.arms),
         )
     ]
 

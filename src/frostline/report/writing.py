@@ -77,7 +77,7 @@ def page_model(report: Report, drawn: list[Drawn], samples: str) -> PageModel:
         notices=[_notice(one) for one in report.diagnoses if one.severity != "note"],
         diagnoses=[_finding(one) for one in report.diagnoses],
         main=main,
-        tables=others,
+        tables=[table for table in others if table.on_page],
         charts=drawn,
         samples_html=samples,
         methods=report.methods,
