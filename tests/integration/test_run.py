@@ -231,7 +231,7 @@ def test_nms_is_given_all_the_time_it_needs(run: fl.Run, tiny_source: Path, tmp_
 def test_metrics_from_the_boxes_are_those_that_were_validated(run: fl.Run) -> None:
     record = json.loads((run.folder / "run.json").read_text())
     scorer = RunScorer.open(run.folder / "predictions.parquet")
-    assert scorer.has_whole_boxes
+    assert scorer.boxes.has_whole
     again = dict(zip(scorer.metrics, scorer(np.ones((1, len(scorer.images)), np.int32))[0], strict=True))
     for name in ("ultralytics/mAP50", "ultralytics/mAP50-95", "ultralytics/precision", "ultralytics/recall"):
         assert again[name] == pytest.approx(record["metrics"][name], abs=1e-4), name

@@ -19,6 +19,7 @@ from frostline.analysis.curves import (
     read_results,
 )
 from frostline.analysis.errors_tide import ERRORS, TideErrors, tide_errors
+from frostline.analysis.evidence import Evidence, LeftOut, Panel, gather
 from frostline.analysis.inference import (
     Equivalence,
     compare_to_baseline,
@@ -55,8 +56,11 @@ __all__ = [
     "DetectionTable",
     "Equivalence",
     "Estimate",
+    "Evidence",
+    "LeftOut",
     "Matches",
     "Needed",
+    "Panel",
     "PrecisionTable",
     "PredictionSettings",
     "Predictions",
@@ -87,6 +91,7 @@ __all__ = [
     "experiment_folder",
     "final_value",
     "find_runs",
+    "gather",
     "headline",
     "holm",
     "interval",

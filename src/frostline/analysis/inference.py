@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -16,6 +16,9 @@ from frostline.errors import InputError
 ONE_POINT = 0.01
 CHECKED_IMAGES = 200  # benchmarks/interval_coverage.py: with these the intervals were seen to cover
 FEW_SEEDS = 3
+
+_SHARES = frozenset({"ultralytics", "coco", "scores"})
+"""Sources of metrics that lie in [0, 1], and so do the ends of an arm's interval."""
 
 Verdict = Literal["supported", "refuted", "undecided"]
 
@@ -34,7 +37,12 @@ def estimate_arm(
     Raises:
         InputError: an unknown name, or a confidence outside of (0, 1).
     """
-    return _estimate(resamples, arm_groups(resamples, metric, arm), (arm,), confidence, method)
+    found = _estimate(resamples, arm_groups(resamples, metric, arm), (arm,), confidence, method)
+    if metric.partition("/")[0] not in _SHARES:
+        return found
+    # Seeds add and take off alike, also where there is nothing left to take off.
+    low, high = (min(max(end, 0.0), 1.0) if np.isfinite(end) else end for end in (found.low, found.high))
+    return replace(found, low=low, high=high)
 
 
 def estimate_difference(

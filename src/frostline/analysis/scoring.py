@@ -37,19 +37,21 @@ class RunScorer:
 
     Args:
         predictions: of the run.
+
+    Attributes:
+        boxes: its boxes, sorted.
+        coco, ultralytics: which detection found which truth, by either rule.
+        confusion: its confusion matrix.
+        tide: its mistakes by kind.
     """
 
     def __init__(self, predictions: Predictions) -> None:
         boxes = read_boxes(predictions)
         ours, theirs = match_coco(boxes, predictions.settings.max_det), match_ultralytics(boxes)
-        self._images = boxes.images
-        self._classes = boxes.names
-        self._coco, self._ultralytics = rank_matches(ours), rank_matches(theirs)
-        self._theirs = theirs
-        self._confusion = confusion(boxes)
+        self._ranked = rank_matches(ours), rank_matches(theirs)
         self._false = false_counts(ours)
-        self._tide = tide_errors(boxes)
-        self.has_whole_boxes = boxes.has_whole
+        self.boxes, self.coco, self.ultralytics = boxes, ours, theirs
+        self.confusion, self.tide = confusion(boxes), tide_errors(boxes)
 
     @classmethod
     def open(cls, path: Path) -> RunScorer:
@@ -63,7 +65,7 @@ class RunScorer:
     @property
     def images(self) -> tuple[str, ...]:
         """Names of the validation images, sorted."""
-        return self._images
+        return self.boxes.images
 
     @property
     def metrics(self) -> tuple[str, ...]:
@@ -72,7 +74,7 @@ class RunScorer:
             f"{source}/{metric}/{name}"
             for source in ("ultralytics", "coco")
             for metric in ("AP50", "AP")
-            for name in self._classes
+            for name in self.boxes.names
         ]
         return (
             *(f"ultralytics/{name}" for name in (*_AVERAGES, *_SHARP)),
@@ -96,21 +98,21 @@ class RunScorer:
         Returns:
             (R, M); NaN where a metric is undefined, as AP is without truths.
         """
-        theirs, coco = precision_table(self._ultralytics, weights), precision_table(self._coco, weights)
+        coco, theirs = (precision_table(ranking, weights) for ranking in self._ranked)
         with np.errstate(invalid="ignore"):
             false = weights.astype(np.float64) @ self._false.astype(np.float64)
             above = np.where(false[:, 1] > 0, false[:, 0] / np.maximum(false[:, 1], 1), np.nan)
-        mistakes = weights.astype(np.float64) @ self._tide.per_image.astype(np.float64)
+        mistakes = weights.astype(np.float64) @ self.tide.per_image.astype(np.float64)
         columns = [
             _averages(theirs, 0),
-            best_f1_table(self._theirs, weights),
+            best_f1_table(self.ultralytics, weights),
             _averages(coco, 0),
             np.stack([_averages(coco, area)[:, 1] for area in range(1, len(AREAS))], axis=1),
             mean_over_classes(coco.at_recall[:, 0, :, 0])[:, None],
-            confusion_rates(self._confusion, weights),
+            confusion_rates(self.confusion, weights),
             above[:, None],
             mistakes / np.maximum(weights.sum(axis=1, keepdims=True), 1),
-            gain_table(self._tide, weights),
+            gain_table(self.tide, weights),
             *(part for table in (theirs, coco) for part in (table.ap[:, 0, :, 0], table.ap[:, 0].mean(axis=2))),
         ]
         return np.concatenate(columns, axis=1)

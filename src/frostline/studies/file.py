@@ -9,6 +9,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from frostline.analysis import METRICS
+from frostline.analysis.findings import LOWER_IS_BETTER
 from frostline.errors import InputError, did_you_mean, first_problem, shown
 from frostline.files import read_yaml
 from frostline.freezing import FreezePlan
@@ -18,7 +19,7 @@ from frostline.training.pretraining import Pretraining
 from frostline.training.spec import absolute, is_folder_name
 from frostline.training.teacher import check_weight
 
-HYPOTHESIS_METRICS = (*METRICS, "AP_small", "AP_medium", "AP_large")
+HYPOTHESIS_METRICS = (*METRICS, "AP_small", "AP_medium", "AP_large", *sorted(LOWER_IS_BETTER))
 NO_TEACHER = "none"
 """An arm's `teacher` that is none, in a study that has one."""
 
@@ -63,15 +64,17 @@ class Hypothesis(_Model):
 
     Attributes:
         name: in words.
-        metric: what is compared, such as mAP50.
+        metric: what is compared, such as mAP50. Of `epochs_to_90` (of mAP50) and `epoch_seconds` less is better.
         better: the arm that is expected to be better.
         than: the arm it is compared with.
+        by: it must be better by more than this, in the metric's unit: 0.01 is a point of mAP.
     """
 
     name: str
     metric: str = "mAP50"
     better: str
     than: str = "baseline"
+    by: float = Field(default=0.0, ge=0.0)
 
 
 class StudyFile(_Model):
@@ -215,6 +218,9 @@ class StudyFile(_Model):
         values = self.model_dump(mode="json", exclude={"arms"}, exclude_none=True)
         if not self.exact_resume:
             del values["exact_resume"]
+        for hypothesis in values["hypotheses"]:
+            if not hypothesis["by"]:
+                del hypothesis["by"]
         values["arms"] = {name: arm.to_dict() for name, arm in self.arms.items()}
         return values
 
