@@ -1,9 +1,9 @@
 """How much of a box lies in shadow: counted on a shadow mask, or estimated from the image that has its light left.
 
-The estimate compares like with like. Along the illuminant spectral direction (ISD) a surface moves when the sun is taken
-from it; across, it stays. So pixels that agree across it are taken for one material, the brightest of them for its sunlit
-level, and a pixel far below that level for shadow. It is a guess: a dark thing beside a bright one of the same
-chromaticity is taken for shadow too. docs/concepts/log-chromaticity.md says how often it agrees with true masks.
+The estimate compares like with like. Along the illuminant spectral direction (ISD) a surface moves when the sun is
+taken from it; across, it stays. So pixels that agree across it are taken for one material, the brightest of them for its
+sunlit level, and a pixel far below that level for shadow. It is a guess: a dark thing beside a bright one of the same
+chromaticity is taken for shadow too. docs/commands/shadows-evaluate.md says how often it agrees with true masks.
 """
 
 from __future__ import annotations
@@ -24,10 +24,11 @@ USUAL_ISD = (0.68, 0.58, 0.45)
 """The direction that is taken where nobody knows the image's own: that of a clear day, as scenes are rendered."""
 
 MASK_BOUNDS, ESTIMATE_BOUNDS = (0.10, 0.60), (0.40, 0.70)
-"""Shares in shadow at which `moderate` begins and above which `heavy` begins. An estimate has bounds of its own: it calls
-dark paint and tyres shadow, so that a box in full sun has a share far above 0."""
+"""Shares in shadow at which `moderate` begins and above which `heavy` begins. An estimate has bounds of its own: it
+calls dark paint and tyres shadow, so that a box in full sun has a share far above 0."""
 
-# Chosen on rendered scenes of seeds 101 to 103; docs/concepts/log-chromaticity.md has the agreement on other seeds.
+# Chosen on 120 rendered scenes; docs/commands/shadows-evaluate.md has the agreement on others.
+_WIDEST = 640  # pixels of the longer side that are looked at: shadows of things are larger than a pixel of that
 _CELL = 0.06  # natural-log units across the ISD: pixels that agree to this are one material
 _SUNLIT = 0.97  # of a material's pixels, along the ISD: what lies higher is glare and noise
 _DROP = 1.4  # natural-log units along the ISD below the sunlit level from which a pixel is in shadow
@@ -50,31 +51,33 @@ class ShadeMap:
     sums: NDArray[np.float64]
     method: Method
 
-    @property
-    def size(self) -> tuple[int, int]:
-        """Width and height in pixels."""
-        return self.sums.shape[1] - 1, self.sums.shape[0] - 1
-
-    def shares(self, boxes: ArrayLike, size: tuple[float, float] | None = None) -> NDArray[np.float64]:
+    def shares(self, boxes: ArrayLike) -> NDArray[np.float64]:
         """Give the share of each box that lies in shadow.
 
         Args:
-            boxes: (N, 4) x1, y1, x2, y2 in pixels.
-            size: width and height of the image that the boxes are of, where it is another than this map's.
+            boxes: (N, 4) x1, y1, x2, y2 as shares of the image's width and height, so that an image of another size
+                has the same ones.
 
         Returns:
-            (N,) in [0, 1], over the whole pixels that a box touches; 0 for a box outside the image.
+            (N,) in [0, 1], by area, parts of pixels included; 0 for a box without area within the image.
         """
-        corners = np.asarray(boxes, np.float64).reshape(-1, 4)
-        width, height = self.size
-        if size is not None:
-            corners = corners * np.array([width / size[0], height / size[1]] * 2)
-        x1, y1 = (np.floor(corners[:, i]).clip(0, most).astype(int) for i, most in ((0, width), (1, height)))
-        x2, y2 = (np.ceil(corners[:, i]).clip(0, most).astype(int) for i, most in ((2, width), (3, height)))
-        inside = self.sums[y2, x2] - self.sums[y1, x2] - self.sums[y2, x1] + self.sums[y1, x1]
-        pixels = (x2 - x1) * (y2 - y1)
-        shares: NDArray[np.float64] = np.where(pixels > 0, inside / np.maximum(pixels, 1), 0.0)
+        corners = np.asarray(boxes, np.float64).reshape(-1, 4).clip(0, 1)
+        height, width = (side - 1 for side in self.sums.shape)
+        x1, y1, x2, y2 = (corners * np.array([width, height] * 2)).T
+        inside = self._at(x2, y2) - self._at(x1, y2) - self._at(x2, y1) + self._at(x1, y1)
+        area = np.maximum(x2 - x1, 0) * np.maximum(y2 - y1, 0)
+        shares = np.divide(inside, area, out=np.zeros(len(area)), where=area > 1e-9)
         return shares.clip(0, 1)
+
+    def _at(self, x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Read the sums between corners; linear on either side, as a pixel's shadow is spread evenly over it."""
+        column = np.minimum(x.astype(int), self.sums.shape[1] - 2)
+        row = np.minimum(y.astype(int), self.sums.shape[0] - 2)
+        right, down = x - column, y - row
+        above = self.sums[row, column] * (1 - right) + self.sums[row, column + 1] * right
+        below = self.sums[row + 1, column] * (1 - right) + self.sums[row + 1, column + 1] * right
+        between: NDArray[np.float64] = above * (1 - down) + below * down
+        return between
 
 
 def shade_of_mask(mask: NDArray[np.uint8]) -> ShadeMap:
@@ -100,7 +103,7 @@ def shade_of_image(linear: NDArray[Any], isd: ArrayLike = USUAL_ISD) -> ShadeMap
 
 
 def in_shadow(linear: NDArray[Any], isd: ArrayLike = USUAL_ISD) -> NDArray[np.bool_]:
-    """Say of each pixel whether it seems to lie in shadow; see `shade_of_image`.
+    """Say of each pixel whether it seems to lie in shadow, at most 640 pixels a side; see `shade_of_image`.
 
     Source: the bi-illuminant dichromatic reflection model of Maxwell, Friedhoff and Smith, CVPR 2008, says that a
     surface moves along the ISD; the sunlit level of a material is a quantile, after no paper.
@@ -109,7 +112,11 @@ def in_shadow(linear: NDArray[Any], isd: ArrayLike = USUAL_ISD) -> NDArray[np.bo
 
     if linear.ndim != 3 or linear.shape[2] != 3 or not linear.size:
         raise InputError(f"an image of shape {linear.shape}; expected linear RGB (H, W, 3)")
-    smooth = cv2.GaussianBlur(linear.astype(np.float32), (0, 0), 1.0)
+    pixels = linear.astype(np.float32)
+    shrink = _WIDEST / max(pixels.shape[:2])
+    if shrink < 1:
+        pixels = cv2.resize(pixels, None, fx=shrink, fy=shrink, interpolation=cv2.INTER_AREA)
+    smooth = cv2.GaussianBlur(pixels, (0, 0), 1.0)
     log = np.log(np.maximum(smooth, _DARKEST))
     along, across = _axes(unit_isd(isd).astype(np.float64))
     light = log @ along
