@@ -28,6 +28,7 @@ _HOME = {
     "probe": "frostline.probing",
     "Study": "frostline.studies",
     "compare": "frostline.analysis",
+    "Report": "frostline.report",
 }
 _ROOMS = ("imaging", "freezing", "analysis", "datasets", "training", "probing", "studies", "report")
 

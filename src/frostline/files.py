@@ -16,6 +16,8 @@ import yaml
 from frostline.errors import InputError
 
 _MARK = ".part-"
+OBJECT_TABLE = "kitti_objects.csv"
+"""Beside a data.yaml: the occlusion and truncation of its boxes, which YOLO's label files cannot hold."""
 
 
 @contextmanager

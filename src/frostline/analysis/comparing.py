@@ -15,12 +15,13 @@ import polars as pl
 
 from frostline import __version__
 from frostline.analysis.curves import METRICS, best_epoch, epochs_to_fraction, metric_name
-from frostline.analysis.runs import RunFolder, find_runs
+from frostline.analysis.runs import EVALUATION, RunFolder, find_runs
 from frostline.errors import InputError, did_you_mean
 from frostline.files import write_json, written_beside
 
-_BEST = "Ultralytics' definition, of the best checkpoint on the validation split"
-_COCO = "COCO's definition (faster-coco-eval), of the best checkpoint on the validation split"
+_EVALUATED = "on the validation split; of a folder without run.json, what its evaluation.json says was evaluated"
+_BEST = f"Ultralytics' definition, of the best checkpoint {_EVALUATED}"
+_COCO = f"COCO's definition (faster-coco-eval), of the best checkpoint {_EVALUATED}"
 
 # Columns that every comparison has, in their order: type and where the number comes from.
 COLUMNS: Mapping[str, tuple[type[pl.DataType], str]] = {
@@ -40,6 +41,11 @@ COLUMNS: Mapping[str, tuple[type[pl.DataType], str]] = {
     "coco_mAP50": (pl.Float64, _COCO),
     "coco_mAP50-95": (pl.Float64, _COCO),
     "epoch_seconds": (pl.Float64, "median over epochs: run.json; else the time column of results.csv"),
+    "inference_ms": (
+        pl.Float64,
+        "run.json, else evaluation.json: median milliseconds an image of the fused network and NMS, batch 1, on the "
+        "device that stands there under inference",
+    ),
     "wall_seconds": (pl.Float64, "run.json"),
     "peak_rss_bytes": (pl.Int64, "run.json: largest resident memory of the process"),
     "peak_cuda_bytes": (pl.Int64, "run.json: largest allocation of PyTorch on the GPU"),
@@ -60,6 +66,7 @@ _SUMMARIZED = (
     "AP_medium",
     "AP_large",
     "epoch_seconds",
+    "inference_ms",
     "peak_rss_bytes",
     "peak_cuda_bytes",
 )
@@ -199,17 +206,24 @@ def summarize(frame: pl.DataFrame) -> pl.DataFrame:
 def headline(run: RunFolder) -> dict[str, float | str | None]:
     """Return a run's mAP50, mAP50-95, precision, recall, best epoch, and which file they are from.
 
-    `run.json` is asked first; where it has no mAP, as in plain Ultralytics folders and unfinished runs, the row of
-    `results.csv` whose weights Ultralytics keeps as `best.pt` answers.
+    `run.json` is asked first, or, where there is none, the `evaluation.json` of `frostline evaluate`; where neither
+    has mAP, as in plain Ultralytics folders and unfinished runs, the row of `results.csv` whose weights Ultralytics
+    keeps as `best.pt` answers.
     """
     values: dict[str, float | str | None] = {name: run.number("metrics", f"ultralytics/{name}") for name in METRICS}
     if values["mAP50"] is not None or values["mAP50-95"] is not None:
-        return {**values, "best_epoch": run.number("best", "epoch"), "metrics_from": "run.json"}
-    epoch = None if run.results is None else best_epoch(run.results)
+        if run.ours:
+            return {**values, "best_epoch": run.number("best", "epoch"), "metrics_from": "run.json"}
+        return {**values, "best_epoch": _best_epoch(run), "metrics_from": EVALUATION}
+    epoch = _best_epoch(run)
     if run.results is None or epoch is None:
         return {**values, "best_epoch": run.number("best", "epoch"), "metrics_from": None}
     row = run.results.row(by_predicate=pl.col("epoch") == epoch, named=True)
     return {**{name: row[name] for name in METRICS}, "best_epoch": float(epoch), "metrics_from": "results.csv"}
+
+
+def _best_epoch(run: RunFolder) -> int | None:
+    return None if run.results is None else best_epoch(run.results)
 
 
 def _row(run: RunFolder, classes: Sequence[str], small_classes: Sequence[str]) -> dict[str, Any]:
@@ -233,6 +247,7 @@ def _row(run: RunFolder, classes: Sequence[str], small_classes: Sequence[str]) -
         SMALL_CLASSES: _mean(small),
         **{CLASS_PREFIX + name: value for name, value in per_class.items()},
         "epoch_seconds": run.seconds_an_epoch,
+        "inference_ms": run.number("inference", "ms"),
         "wall_seconds": run.number("wall_seconds"),
         "peak_rss_bytes": _whole(run.number("peak_memory", "rss_bytes")),
         "peak_cuda_bytes": _whole(run.number("peak_memory", "cuda_bytes")),

@@ -77,7 +77,7 @@ class Evidence:
     """What finished runs can tell.
 
     Attributes:
-        runs: every run that was found, in order.
+        runs: every run that was found and whose files can be read, in order.
         arms: names of the arms with runs that count, in order.
         baseline: the arm that others are compared with; None where there is none.
         panels: arms that can be compared; the first is that of the baseline, or that with most arms.
@@ -135,7 +135,6 @@ def gather(
     confidence: float = 0.95,
     method: Method = "percentile",
     include_unfinished: bool = False,
-    comparison: Comparison | None = None,
     advance: Advance = lambda *_: None,
 ) -> Evidence:
     """Bring runs together, and score those that can be compared on the same draws of images.
@@ -147,7 +146,6 @@ def gather(
         confidence: of all intervals, in (0, 1).
         method: of all intervals; `bca` also leaves each image out once.
         include_unfinished: let runs count that are running, failed or interrupted.
-        comparison: of these runs, if it was made already.
         advance: see `Advance`.
 
     Raises:
@@ -159,10 +157,11 @@ def gather(
         raise InputError(f"a confidence of {confidence:g} is outside of (0, 1)")
     if draws < 100:
         raise InputError(f"{draws} draws tell too little of an interval; take at least 100")
+    runs, broken = _readable(runs)
     counted = [run for run in runs if run.counts or include_unfinished]
     arms = tuple(dict.fromkeys(run.arm for run in counted))
     chosen = _baseline(baseline, counted, arms)
-    left_out = [LeftOut(run, _unfinished(run)) for run in runs if run not in counted]
+    left_out = [*broken, *(LeftOut(run, _unfinished(run)) for run in runs if run not in counted)]
     read, unread = _read(counted, advance)
     left_out += unread
     groups, odd = _grouped(read, chosen)
@@ -175,7 +174,7 @@ def gather(
         baseline=chosen,
         panels=panels,
         left_out=tuple(left_out),
-        comparison=comparison or compare_runs(runs),
+        comparison=compare_runs(runs),
         study=study,
         study_folder=folder,
         confidence=confidence,
@@ -221,6 +220,21 @@ class _Read:
             if a != b:
                 return f"evaluated with {what} {a:g} instead of {b:g}"
         return None
+
+
+def _readable(runs: Sequence[RunFolder]) -> tuple[list[RunFolder], list[LeftOut]]:
+    """Take out runs whose record, curves or arguments are damaged: one of them is no reason to lose the others."""
+    whole, broken = [], []
+    for run in runs:
+        try:
+            _ = run.record, run.results, run.arguments
+        except InputError as error:
+            broken.append(LeftOut(run, str(error)))
+        else:
+            whole.append(run)
+    if not whole:
+        raise InputError(broken[0].reason)
+    return whole, broken
 
 
 def _read(runs: Sequence[RunFolder], advance: Advance) -> tuple[list[_Read], list[LeftOut]]:

@@ -203,11 +203,35 @@ def cautions(images: int, seeds: Sequence[int], draws: int, used: int) -> tuple[
 def _estimate(
     resamples: Resamples, groups: Sequence[Group], arms: Sequence[str], confidence: float, method: Method
 ) -> Estimate:
+    counts = [len(resamples.arm(arm).seeds) for arm in arms]
+    return estimate_groups(groups, resamples, resamples.images, counts, confidence, method)
+
+
+def estimate_groups(
+    groups: Sequence[Group],
+    resamples: Resamples,
+    images: int,
+    counts: Sequence[int],
+    confidence: float,
+    method: Method,
+) -> Estimate:
+    """Estimate the quantity that some groups of runs describe.
+
+    Args:
+        groups: see `bootstrap.Group`.
+        resamples: where their draws are from; its seed and number of draws count.
+        images: how many the caution about few images goes by.
+        counts: number of seeds of each arm that takes part.
+        confidence: of the interval, in (0, 1).
+        method: of the interval.
+
+    Raises:
+        InputError: a confidence outside of (0, 1).
+    """
     if not 0 < confidence < 1:
         raise InputError(f"a confidence of {confidence} is outside of (0, 1)")
     found = spread(groups, resamples.seed)
     low, high = interval(found, confidence, method)
-    counts = [len(resamples.arm(arm).seeds) for arm in arms]
     return Estimate(
         value=found.value,
         low=low,
@@ -216,10 +240,10 @@ def _estimate(
         method=method,
         image_error=found.image_error,
         seed_error=found.seed_error,
-        images=resamples.images,
+        images=images,
         seeds=min(counts),
         p_value=p_value(found, method=method),
-        cautions=cautions(resamples.images, counts, resamples.draws, len(found.draws)),
+        cautions=cautions(images, counts, resamples.draws, len(found.draws)),
     )
 
 

@@ -22,8 +22,12 @@ from frostline.errors import InputError
 
 logger = logging.getLogger(__name__)
 
+EVALUATION = "evaluation.json"
+"""What `frostline evaluate` writes beside `predictions.parquet`."""
+
 _SEED_FOLDER = re.compile(r"seed[_-]?(\d+)")
 _NOT_STUDIES = frozenset({"weights", "report", "images", "labels", "__pycache__"})
+_MARKS = ("run.json", "results.csv", EVALUATION)  # a folder with one of them is a run
 _DEEPEST = 6  # folders/study/arm/seed and room to spare, but no walk through a whole disk
 
 
@@ -66,16 +70,16 @@ class RunFolder:
         Raises:
             InputError: the file is no JSON object.
         """
-        path = self.path / "run.json"
-        try:
-            value = json.loads(path.read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            return {}
-        except (OSError, ValueError) as error:
-            raise InputError(f"{path}: cannot be read as JSON ({error})") from error
-        if not isinstance(value, dict):
-            raise InputError(f"{path}: expected a JSON object")
-        return value
+        return _read_json(self.path / "run.json")
+
+    @cached_property
+    def evaluation(self) -> Mapping[str, Any]:
+        """What `frostline evaluate` wrote of a run without `run.json`; empty where it did not, and for our own runs.
+
+        Raises:
+            InputError: the file is no JSON object.
+        """
+        return {} if self.ours else _read_json(self.path / EVALUATION)
 
     @cached_property
     def results(self) -> pl.DataFrame | None:
@@ -102,7 +106,7 @@ class RunFolder:
     @property
     def freeze_depth(self) -> int | None:
         """How many leading layers were frozen throughout; None when the plan was another kind or nothing tells."""
-        if self.ours:
+        if self.ours or "freeze_depth" in self.evaluation:
             depth = self.number("freeze_depth")
             return None if depth is None else int(depth)
         if "freeze" not in self.arguments:
@@ -119,18 +123,18 @@ class RunFolder:
         return statistics.median(seconds) if seconds else None
 
     def value(self, *keys: str) -> Any:
-        """Return what `run.json` holds under nested keys; None where any of them is missing."""
-        value: Any = self.record
+        """Return what `run.json`, or else `evaluation.json`, holds under nested keys; None where any is missing."""
+        value: Any = self.record or self.evaluation
         for key in keys:
             value = value.get(key) if isinstance(value, Mapping) else None
         return value
 
     def number(self, *keys: str) -> float | None:
-        """Return a finite number of `run.json` under nested keys, else None."""
+        """Return a finite number of `value` under nested keys, else None."""
         return _number(self.value(*keys))
 
     def text(self, *keys: str) -> str | None:
-        """Return a non-empty string of `run.json` under nested keys, else None."""
+        """Return a non-empty string of `value` under nested keys, else None."""
         value = self.value(*keys)
         return value if isinstance(value, str) and value else None
 
@@ -186,7 +190,7 @@ def experiment_folder(name: str, parents: Sequence[Path]) -> Path:
 
 def _collect(folder: Path, depth: int, above: frozenset[Path]) -> tuple[list[RunFolder], bool]:
     """Give the runs at or below a folder, and whether a study file put them in order."""
-    if (folder / "run.json").is_file() or (folder / "results.csv").is_file():
+    if any((folder / name).is_file() for name in _MARKS):
         return [RunFolder.open(folder)], False
     above = above | {folder.resolve()}
     runs: list[RunFolder] = []
@@ -248,6 +252,18 @@ def _told_apart(runs: Sequence[RunFolder]) -> list[RunFolder]:
 def _arm_folder(run: RunFolder) -> Path:
     path = run.path.resolve()
     return path.parent if _SEED_FOLDER.fullmatch(path.name) else path
+
+
+def _read_json(path: Path) -> Mapping[str, Any]:
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: cannot be read as JSON ({error})") from error
+    if not isinstance(value, dict):
+        raise InputError(f"{path}: expected a JSON object")
+    return value
 
 
 def _read_yaml(path: Path) -> Mapping[str, Any]:

@@ -17,6 +17,7 @@ from frostline.analysis.inference import ONE_POINT
 LEVEL = 0.05
 _METRIC = "mAP50-95"
 _MOST_NAMED = 4
+_ENOUGH = 0.8  # chance of finding a difference that is there
 
 _Row = Mapping[str, Any]
 
@@ -95,7 +96,7 @@ def word(evidence: Evidence, frames: Frames | None = None, margin: float = ONE_P
     sentences += _frost_sentences(line, margin)
     best = better[0] if better else None
     sentences += _cost_sentences(frames, evidence.baseline, best or _fastest_as_good(frames, same))
-    sentences += _surer(frames.needed, undecided or same, margin)
+    sentences += _surer(frames.needed, undecided, margin)
     sentences += _answers(frames.hypotheses)
     return WordedVerdict(_headline(evidence, better, worse, same, undecided, margin), tuple(sentences), line)
 
@@ -125,7 +126,7 @@ def _headline(
         best = better[0]
         sure = f"Holm-adjusted p {_p(best[f'{_METRIC}_p_holm'])}"
         chance = best[f"{_METRIC}_best"]
-        also = "" if chance is None else f", best of all arms in {chance:.0%} of the draws"
+        also = "" if chance is None else f", best of all arms in {_share(chance)} of the draws"
         return (
             f"{best['arm']} ends above {baseline}: {_difference(best, evidence.confidence)} of {_METRIC}, {sure}{also}."
         )
@@ -200,6 +201,8 @@ def _surer(needed: pl.DataFrame, rows: Sequence[_Row], effect: float) -> list[st
     if found.is_empty():
         return []
     row = found.sort("power", descending=True, nulls_last=True).row(0, named=True)
+    if row["power"] is not None and row["power"] >= _ENOUGH:
+        return []
     now = "" if row["power"] is None else f"; today it is {_share(row['power'])}"
     ways = []
     if row["seeds"] is not None:

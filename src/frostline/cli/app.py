@@ -16,12 +16,14 @@ from frostline.cli.chroma_estimate import estimate
 from frostline.cli.chroma_look import measure, view
 from frostline.cli.compare import EPILOG, ManyMetricsCommand, compare
 from frostline.cli.demo import demo
+from frostline.cli.evaluate import evaluate
 from frostline.cli.explain import explain
 from frostline.cli.gradients import gradients
 from frostline.cli.layers import layers
 from frostline.cli.predict import predict
 from frostline.cli.pretrain import pretrain
 from frostline.cli.probe import probe
+from frostline.cli.report import report
 from frostline.cli.scenes import scenes
 from frostline.cli.train import train, two_stage
 from frostline.errors import InputError
@@ -45,6 +47,8 @@ app.command("two-stage")(two_stage)
 app.command("ablate")(ablate)
 app.add_typer(study.app, name="study")
 app.command("compare", cls=ManyMetricsCommand, epilog=EPILOG)(compare)
+app.command("report")(report)
+app.command("evaluate")(evaluate)
 app.command("explain")(explain)
 app.command("gradients")(gradients)
 app.command("predict")(predict)

@@ -10,8 +10,21 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperCommand
 
+from frostline.cli.evidence import (
+    Baseline,
+    Confidence,
+    Draws,
+    MethodChoice,
+    MethodOption,
+    Unfinished,
+    print_table,
+    progress,
+)
+
 if TYPE_CHECKING:
     from frostline.analysis import Comparison
+    from frostline.report import Report
+    from frostline.report.model import Table
 
 EPILOG = (
     "Example: [bold]frostline compare runs/depth --metrics mAP50 mAP50-95 --out comparison.png "
@@ -23,6 +36,9 @@ class Format(str, Enum):
     """What is printed on standard output."""
 
     TABLE = "table"
+    MD = "md"
+    TEX = "tex"
+    CSV = "csv"
     JSON = "json"
 
 
@@ -96,34 +112,79 @@ def compare(
         typer.Option("--small-classes", metavar="NAME,...", help="Classes whose mean AP50 is shown beside AP small."),
     ] = None,
     output: Annotated[
-        Format, typer.Option("--format", help="What to print: the table, or everything as JSON.")
+        Format, typer.Option("--format", help="What to print: a table for the terminal, a paper or a program.")
     ] = Format.TABLE,
+    ci: Annotated[
+        bool, typer.Option("--ci", help="A row an arm, with intervals and differences, as in the report.")
+    ] = False,
+    baseline: Baseline = None,
+    draws: Draws = 1000,
+    confidence: Confidence = 0.95,
+    method: MethodChoice = MethodOption.PERCENTILE,
+    include_unfinished: Unfinished = False,
 ) -> None:
-    """Compare runs: final metrics, convergence, overfitting, small objects and cost, as a table and a figure."""
+    """Compare runs: final metrics, convergence, overfitting, small objects and cost, as a table and a figure.
+
+    With --ci the table has a row an arm, its intervals, and its difference to the baseline: the main table of
+    `frostline report`, to the last digit.
+    """
     from frostline.analysis import chosen_metrics, compare_runs, find_runs
     from frostline.cli.console import pure_stdout
     from frostline.report import write_comparison
+    from frostline.report.maintables import runs_model
+
+    options = {
+        "--baseline": baseline, "--draws": draws != 1000, "--confidence": confidence != 0.95,
+        "--method": method is not MethodOption.PERCENTILE, "--include-unfinished": include_unfinished,
+    }  # fmt: skip
+    for name, given in options.items():
+        if given and not ci:
+            raise typer.BadParameter(f"{name} is for intervals: give --ci as well")
 
     # Before anything is read: a misspelt metric is told at once.
     chosen = chosen_metrics([word for given in metrics or ["mAP50", "mAP50-95"] for word in given.split(",") if word])
     small = [name.strip() for name in (small_classes or "").split(",") if name.strip()]
-    as_json = output is Format.JSON
-    with pure_stdout(as_json):
-        comparison = compare_runs(find_runs(folders), chosen, small)
+    quiet = output is not Format.TABLE
+    runs = find_runs(folders)
+    with pure_stdout(quiet), progress() as advance:
+        report = None
+        if ci:
+            from frostline.report import Report
+
+            report = Report.from_runs(
+                folders, baseline=baseline, draws=draws, confidence=confidence, method=method.value,
+                include_unfinished=include_unfinished, advance=advance,
+            )  # fmt: skip
+        comparison = compare_runs(runs, chosen, small)
         figure, table, record = write_comparison(comparison, chosen, out)
-    if as_json:
-        _print_json(comparison)
+    if output is Format.JSON:
+        _print_json(comparison, report)
+    elif quiet:
+        _print_as(runs_model(comparison, chosen) if report is None else report.main, output)
+    elif report is not None:
+        print_table(report.main)
+        typer.echo(f"\n{report.verdict.headline}")
     else:
         print_comparison(comparison, chosen)
-    typer.echo(f"figure  {figure}", err=as_json)
-    typer.echo(f"table   {table} (every column)", err=as_json)
-    typer.echo(f"JSON    {record} (with the source of each column)", err=as_json)
+    typer.echo(f"figure  {figure}", err=quiet)
+    typer.echo(f"table   {table} (every column)", err=quiet)
+    typer.echo(f"JSON    {record} (with the source of each column)", err=quiet)
 
 
-def _print_json(comparison: Comparison) -> None:
+def _print_as(table: Table, output: Format) -> None:
+    from frostline.report.tabular import as_csv, as_latex, as_markdown
+
+    render = {Format.MD: as_markdown, Format.TEX: as_latex, Format.CSV: as_csv}[output]
+    typer.echo(render(table), nl=False)
+
+
+def _print_json(comparison: Comparison, report: Report | None) -> None:
     import json
 
-    typer.echo(json.dumps(comparison.as_json(), indent=2, ensure_ascii=False, allow_nan=False))
+    content = comparison.as_json()
+    if report is not None:
+        content |= {"intervals": report.main.frame.to_dicts(), "verdict": report.verdict.text}
+    typer.echo(json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False))
 
 
 def print_comparison(comparison: Comparison, metrics: Sequence[str]) -> None:

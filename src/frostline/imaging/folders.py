@@ -12,7 +12,7 @@ from typing import Any
 import yaml
 
 from frostline.errors import InputError
-from frostline.files import leftovers, write_text, written_beside
+from frostline.files import OBJECT_TABLE, leftovers, write_text, written_beside
 from frostline.imaging.io import IMAGE_SUFFIXES
 
 log = logging.getLogger(__name__)
@@ -79,7 +79,8 @@ def copy_data_yaml(
     """Write the dataset's data.yaml below `target`, with every path relative to it, and say whether there was one.
 
     `path` is left out, as Ultralytics then takes the folder of data.yaml, and so is `download`, which Ultralytics would
-    execute. A split given as a text file of image names is written too, with the images' new names.
+    execute. A split given as a text file of image names is written too, with the images' new names. KITTI's table of
+    occlusion goes along where the images keep their names.
 
     Args:
         source: the dataset folder.
@@ -110,6 +111,10 @@ def copy_data_yaml(
         if content.get(split):
             content[split] = _relative_split(file, base, content[split])
             _copy_lists(source, target, content[split], renamed)
+    table = source / OBJECT_TABLE
+    # Its rows name images without suffix: with other names they would be nobody's.
+    if table.is_file() and all(Path(old).with_suffix("") == Path(new).with_suffix("") for old, new in renamed.items()):
+        write_text(target / OBJECT_TABLE, table.read_text(encoding="utf-8"))
     write_text(target / "data.yaml", yaml.safe_dump(content, sort_keys=False, allow_unicode=True))
     return True
 

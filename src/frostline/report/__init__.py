@@ -6,6 +6,7 @@ import importlib
 from typing import Any
 
 _HOME = {
+    "Report": "frostline.report.build",
     "draw_comparison": "frostline.report.figures",
     "draw_estimate": "frostline.report.illuminant",
     "draw_gradients": "frostline.report.gradients",
@@ -16,6 +17,7 @@ _HOME = {
     "write_comparison": "frostline.report.outputs",
 }
 __all__ = [
+    "Report",
     "draw_comparison",
     "draw_estimate",
     "draw_gradients",

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import polars as pl
 
+from frostline.analysis.comparing import SMALL_CLASSES, Comparison
+from frostline.analysis.curves import METRICS
 from frostline.analysis.evidence import Evidence
 from frostline.analysis.findings import pair_frame
+from frostline.analysis.overfitting import gap_frame
 from frostline.analysis.words import Frames
 from frostline.report.model import Column, Kind, Table
 
@@ -17,7 +22,7 @@ def main_table(evidence: Evidence, frames: Frames) -> Table:
     """Build the main table: a row an arm, what it scores, how it differs from the baseline, how fast and how dear."""
     fast = frames.convergence.select("arm", "epochs_to_90", "epochs_to_90_low", "epochs_to_90_high")
     dear = frames.cost.select("arm", "epoch_seconds", "epoch_ratio", "trainable_parameters")
-    gap = _gap(evidence)
+    gap = gap_frame(evidence).drop("interval_over")
     frame = frames.arms.join(fast, on="arm").join(dear, on="arm").join(gap, on="arm", how="left")
     seeds = pl.col("seeds").list.eval(pl.element().cast(pl.String)).list.join(", ")
     frame = frame.with_columns(seeds.alias("seeds"))
@@ -32,12 +37,33 @@ def main_table(evidence: Evidence, frames: Frames) -> Table:
         Column("mAP50-95_p_holm", "p (Holm)", "p", source="of the difference in mAP50-95"),
         Column("mAP50-95_best", "P(best)", "p", source="share of the draws in which its mAP50-95 is the highest"),
         Column("epochs_to_90", "epochs to 90 %", "number", source=f"of the final mAP50; {CURVES}"),
-        Column("overfitting_gap", "train - val", "points", source="mAP50-95 on the training split minus validation"),
+        *_interval("overfitting_gap", "train - val", "points", "mAP50-95 on the training split minus validation"),
         Column("epoch_seconds", "s an epoch", "seconds", source="run.json or results.csv"),
         Column("epoch_ratio", "time against baseline", "number", source="seconds an epoch"),
         Column("trainable_parameters", "trainable", "count", source="run.json"),
     ]
     return Table("arms", "Arms", frame, _filled(frame, columns), note=_note(evidence))
+
+
+def runs_model(comparison: Comparison, metrics: Sequence[str]) -> Table:
+    """Build the table of runs: a row a run, without intervals."""
+    source = comparison.sources
+    columns = [
+        Column("arm", "arm"),
+        Column("seed", "seed", "count"),
+        *([] if all(run.counts for run in comparison.runs) else [Column("status", "status")]),
+        Column("freeze_depth", "freeze depth", "count"),
+        *(Column(name, name, "percent", source=source[name]) for name in dict.fromkeys((*metrics, *METRICS))),
+        Column("best_epoch", "best epoch", "count"),
+        Column("epochs_to_90", "epochs to 90 %", "count"),
+        Column("overfitting_gap", "train - val", "points"),
+        Column("AP_small", "AP small", "percent"),
+        *([Column(SMALL_CLASSES, "AP50 small classes", "percent")] if SMALL_CLASSES in source else []),
+        Column("epoch_seconds", "s an epoch", "seconds"),
+        Column("peak_rss_bytes", "RAM", "bytes"),
+        Column("peak_cuda_bytes", "GPU", "bytes"),
+    ]
+    return Table("runs", "Runs", comparison.frame, _filled(comparison.frame, columns))
 
 
 def answer_tables(evidence: Evidence, frames: Frames) -> list[Table]:
@@ -124,12 +150,6 @@ def cost_tables(frames: Frames) -> list[Table]:
     ]
     shown = _filled(frame, columns)
     return [Table("cost", "Cost", frame, shown, "cost")] if len(shown) > 1 else []
-
-
-def _gap(evidence: Evidence) -> pl.DataFrame:
-    frame = evidence.comparison.frame
-    counted = pl.Series([evidence.counts(run) for run in evidence.comparison.runs], dtype=pl.Boolean)
-    return frame.filter(counted).group_by("arm").agg(pl.col("overfitting_gap").mean())
 
 
 def _interval(

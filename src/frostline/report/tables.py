@@ -110,6 +110,7 @@ def _columns(comparison: Comparison, metrics: Sequence[str]) -> list[_Column]:
         columns += [_Column(name, f"AP50\n{name[5:]}", _three, 7) for name in small if name[5:] in asked]
     columns += [
         _Column("epoch_seconds", "s per\nepoch", _seconds, 3),
+        _Column("inference_ms", "ms per\nimage", _one, 8),
         _Column("peak_rss_bytes", "RAM\nGiB", _gib, 5),
     ]
     if frame.get_column("peak_cuda_bytes").count():

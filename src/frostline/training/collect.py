@@ -9,17 +9,21 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from frostline.analysis.coco import evaluate_coco
-from frostline.analysis.predictions import read_predictions
+from frostline.analysis.overfitting import TRAIN_PREDICTIONS
+from frostline.analysis.predictions import read_predictions, write_predictions
+from frostline.datasets import load_dataset, pixel_format
 from frostline.files import write_json, write_text
 from frostline.freezing import Stage
-from frostline.training.evaluation import evaluate_checkpoint
+from frostline.training.evaluation import by_source, evaluate_checkpoint
+from frostline.training.latency import measure_inference
 from frostline.training.prepare import Prepared
 from frostline.training.spec import RunSpec
 from frostline.training.stage import StageResult, best_weights
 
 TRAIN_SAMPLE = 1000
 """Training images that the overfitting gap is measured on, at most."""
+
+TRAIN_SAMPLE_SEED = 0
 
 
 def collect_stages(
@@ -65,7 +69,7 @@ def collect_stages(
             "epoch": before + chosen.best_epoch if chosen.best_epoch else None,
             "weights": best_weights(folder).relative_to(folder).as_posix(),
         },
-        "seeds": {**results[0].progress.seeds, "train_split_sample": spec.seed},
+        "seeds": {**results[0].progress.seeds, "train_split_sample": TRAIN_SAMPLE_SEED},
         "epoch_seconds": [s for result in results for _, s in sorted(result.progress.epoch_seconds.items())],
         "audit": verdict,
     }
@@ -161,13 +165,12 @@ def measure_run(spec: RunSpec, folder: Path, device: str, imgsz: int) -> dict[st
     """Measure a run's best checkpoint, and return that part of `run.json`, each AP named by its source.
 
     Ultralytics' figures come from the stage's evaluation; COCO's from the recorded detections; those on the training
-    split, without augmentation, from a seeded sample of at most `TRAIN_SAMPLE` images.
+    split, without augmentation, from a seeded sample of at most `TRAIN_SAMPLE` images, whose boxes are kept in
+    `train_predictions.parquet`. The sample is the same for all runs, so that they can be compared image by image.
     """
     predictions = read_predictions(folder / "predictions.parquet")
-    coco = evaluate_coco(predictions.frame, predictions.settings.names, predictions.settings.max_det)
-    stages = len(spec.plan.stages)
+    stage = _winning_stage(folder, len(spec.plan.stages))
     weights = best_weights(folder)
-    stage = _winning_stage(folder, stages)
     fitted = evaluate_checkpoint(
         weights,
         spec.data,
@@ -177,35 +180,20 @@ def measure_run(spec: RunSpec, folder: Path, device: str, imgsz: int) -> dict[st
         folder=folder,
         split="train",
         keep=TRAIN_SAMPLE,
-        sample_seed=spec.seed,
+        sample_seed=TRAIN_SAMPLE_SEED,
         arguments=spec.settings,
         quiet=True,
     )
-    names = predictions.settings.names
-    per_class: dict[str, dict[str, float | None]] = {name: {} for name in names.values()}
-    for name, values in stage.per_class.items():
-        per_class[name] |= {f"ultralytics/{key}": value for key, value in values.items()}
-    for index, name in names.items():
-        per_class[name] |= {
-            "coco/AP50": coco.ap50_per_class.get(index),
-            "coco/AP50-95": coco.ap_per_class.get(index),
-        }
+    write_predictions(folder / TRAIN_PREDICTIONS, fitted.frame, fitted.settings)
+    dataset = load_dataset(spec.data)
     return {
-        "metrics": {
-            **{f"ultralytics/{key}": value for key, value in stage.metrics.items()},
-            "coco/mAP50": coco.map50,
-            "coco/mAP50-95": coco.map50_95,
-            "coco/AP_small": coco.ap_small,
-            "coco/AP_medium": coco.ap_medium,
-            "coco/AP_large": coco.ap_large,
-        },
-        "per_class": per_class,
+        **by_source(stage.metrics, stage.per_class, predictions),
         "train_split": {
             "images": fitted.images,
             "ultralytics/mAP50": fitted.map50,
             "ultralytics/mAP50-95": fitted.map50_95,
         },
-        "max_det": predictions.settings.max_det,
+        "inference": measure_inference(weights, dataset.val, pixel_format(dataset), imgsz=imgsz, device=device),
     }
 
 

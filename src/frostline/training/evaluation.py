@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +14,8 @@ import torch
 from ultralytics.models.yolo.detect import DetectionValidator
 from ultralytics.utils import nms, ops
 
-from frostline.analysis.predictions import DetectionTable, PredictionSettings
+from frostline.analysis.coco import evaluate_coco
+from frostline.analysis.predictions import DetectionTable, Predictions, PredictionSettings
 from frostline.datasets import EIGHT_BITS, PixelFormat, load_dataset, pixel_format
 from frostline.datasets.build import build_split
 from frostline.training.images import float32_convolutions, pictures, to_device
@@ -52,6 +54,23 @@ class Evaluation:
     frame: pl.DataFrame
     settings: PredictionSettings
 
+    @property
+    def metrics(self) -> dict[str, float]:
+        """mAP50, mAP50-95, precision and recall by name."""
+        return {
+            "mAP50": self.map50,
+            "mAP50-95": self.map50_95,
+            "precision": self.precision,
+            "recall": self.recall,
+        }
+
+    @property
+    def per_class(self) -> dict[str, dict[str, float]]:
+        """AP50 and AP50-95 by class name."""
+        return {
+            name: {"AP50": value, "AP50-95": self.ap_per_class[name]} for name, value in self.ap50_per_class.items()
+        }
+
 
 class RecordingValidator(DetectionValidator):
     """Ultralytics' validator without a time limit in NMS and, if asked, with every box written down.
@@ -61,12 +80,14 @@ class RecordingValidator(DetectionValidator):
         keep: images at most, a seeded sample; None for all.
         sample_seed: of that sample.
         pixels: format of the images.
+        advance: called with the images of each batch that is done.
     """
 
     pixels: PixelFormat = EIGHT_BITS
     table: DetectionTable | None = None
     keep: int | None = None
     sample_seed: int = 0
+    advance: Callable[[int], None] | None = None
 
     def init_metrics(self, model: torch.nn.Module) -> None:
         """Start a pass. Choosing a device has just reset torch's threads, so they are set again here."""
@@ -114,6 +135,8 @@ class RecordingValidator(DetectionValidator):
     def update_metrics(self, preds: list[dict[str, torch.Tensor]], batch: dict[str, Any]) -> None:
         """Count a batch, and write its boxes down in pixels of the original images."""
         super().update_metrics(preds, batch)
+        if self.advance is not None:
+            self.advance(len(preds))
         if self.table is None:
             return
         for index, pred in enumerate(preds):
@@ -157,6 +180,7 @@ def evaluate_checkpoint(
     workers: int = 0,
     arguments: dict[str, Any] | None = None,
     quiet: bool = False,
+    advance: Callable[[int], None] | None = None,
 ) -> Evaluation:
     """Run a checkpoint over a split without augmentation, as training validates: rectangular, confidence 0.001.
 
@@ -174,6 +198,7 @@ def evaluate_checkpoint(
         workers: loader processes (none on a CPU).
         arguments: a run's training arguments; only those in `PLAIN_ARGUMENTS` matter here.
         quiet: print nothing.
+        advance: called with the images of each batch that is done.
     """
     overrides = {key: value for key, value in (arguments or {}).items() if key in PLAIN_ARGUMENTS}
     overrides |= {
@@ -185,6 +210,7 @@ def evaluate_checkpoint(
     if validator.pixels.deep:
         float32_convolutions()
     validator.table, validator.keep, validator.sample_seed = DetectionTable(), keep, sample_seed
+    validator.advance = advance
     with hushed() if quiet else nullcontext():
         validator()
     names = {int(key): str(value) for key, value in validator.names.items()}
@@ -206,3 +232,37 @@ def evaluate_checkpoint(
             names=names,
         ),
     )
+
+
+def by_source(
+    metrics: Mapping[str, float], per_class: Mapping[str, Mapping[str, float]], predictions: Predictions
+) -> dict[str, Any]:
+    """Give a checkpoint's metrics as records keep them, each named by its source.
+
+    Args:
+        metrics: Ultralytics' mAP50, mAP50-95, precision and recall.
+        per_class: Ultralytics' AP50 and AP50-95 by class name; a class may be missing.
+        predictions: of the same evaluation; COCO's metrics are computed from them.
+    """
+    names = predictions.settings.names
+    coco = evaluate_coco(predictions.frame, names, predictions.settings.max_det)
+    classes: dict[str, dict[str, float | None]] = {name: {} for name in names.values()}
+    for name, values in per_class.items():
+        classes[name] |= {f"ultralytics/{key}": value for key, value in values.items()}
+    for index, name in names.items():
+        classes[name] |= {
+            "coco/AP50": coco.ap50_per_class.get(index),
+            "coco/AP50-95": coco.ap_per_class.get(index),
+        }
+    return {
+        "metrics": {
+            **{f"ultralytics/{key}": value for key, value in metrics.items()},
+            "coco/mAP50": coco.map50,
+            "coco/mAP50-95": coco.map50_95,
+            "coco/AP_small": coco.ap_small,
+            "coco/AP_medium": coco.ap_medium,
+            "coco/AP_large": coco.ap_large,
+        },
+        "per_class": classes,
+        "max_det": predictions.settings.max_det,
+    }

@@ -237,16 +237,8 @@ def _write(job: StageRun, evaluation: Evaluation, audit: Audit) -> None:
         job.folder / RECORD,
         {
             "stage": job.number,
-            "metrics": {
-                "mAP50": evaluation.map50,
-                "mAP50-95": evaluation.map50_95,
-                "precision": evaluation.precision,
-                "recall": evaluation.recall,
-            },
-            "per_class": {
-                name: {"AP50": value, "AP50-95": evaluation.ap_per_class[name]}
-                for name, value in evaluation.ap50_per_class.items()
-            },
+            "metrics": evaluation.metrics,
+            "per_class": evaluation.per_class,
             "audit": audit.to_dict(),
         },
     )

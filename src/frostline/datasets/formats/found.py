@@ -11,12 +11,13 @@ from pathlib import Path
 
 from frostline.datasets.formats.sizes import whole_image_size
 from frostline.errors import InputError, did_you_mean
+from frostline.files import OBJECT_TABLE
 from frostline.imaging.parallel import each
 
 Box = tuple[float, float, float, float]
 """Left, top, right, bottom in pixels, the far edges not included."""
 
-SIDECAR = "kitti_objects.csv"
+SIDECAR = OBJECT_TABLE
 SIDECAR_COLUMNS = (
     "split", "image", "row", "class", "kitti_type", "left", "top", "right", "bottom", "truncation", "occlusion"
 )  # fmt: skip

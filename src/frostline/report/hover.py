@@ -1,0 +1,154 @@
+"""Parts of Plotly figures as plain dictionaries: the report's page draws them, Python never imports Plotly.
+
+Names are text of people: escaped here, as Plotly reads tags in them. A trace of an arm has the arm in `meta`, so that
+the page can show and hide it in all figures at once.
+"""
+
+from __future__ import annotations
+
+import html
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from frostline.report.palette import ArmStyle
+
+_SYMBOLS = {"o": "circle", "s": "square", "^": "triangle-up", "D": "diamond", "v": "triangle-down", "P": "cross",
+            "X": "x", "<": "triangle-left", "p": "pentagon", ">": "triangle-right"}  # fmt: skip
+Trace = dict[str, Any]
+
+
+def numbers(values: Iterable[Any]) -> list[Any]:
+    """Give plain numbers of five digits for JSON; None where there is none."""
+    return [None if value is None or not math.isfinite(value) else float(f"{value:.5g}") for value in map(_plain, values)]
+
+
+def _plain(value: Any) -> float | None:
+    return None if value is None else float(value)
+
+
+def line(arm: str, style: ArmStyle, x: Iterable[Any], y: Iterable[Any], hover: str, **more: Any) -> Trace:
+    """Make a line of an arm.
+
+    Args:
+        arm: its name.
+        style: its look.
+        x, y: values.
+        hover: Plotly's template for what stands under the arm's name.
+        more: of the trace: `axes` (the number of the panel, from 1) or any of Plotly's own keys.
+    """
+    dash = ",".join(f"{2 * part:g}px" for part in style.dash) or "solid"
+    look = {"mode": "lines", "line": {"color": style.colour, "width": 2, "dash": dash}}
+    return _trace(arm, x, y, hover, look, more)
+
+
+def points(arm: str, style: ArmStyle, x: Iterable[Any], y: Iterable[Any], hover: str, size: float = 9, **more: Any) -> Trace:
+    """Make points of an arm; arguments as in `line`, `size` in pixels."""
+    look = {"mode": "markers", "marker": {"color": style.colour, "symbol": symbol(style), "size": size}}
+    return _trace(arm, x, y, hover, look, more)
+
+
+def bars(arm: str, style: ArmStyle, x: Iterable[Any], y: Iterable[Any], hover: str, **more: Any) -> Trace:
+    """Make horizontal bars of an arm; arguments as in `line`."""
+    look = {"type": "bar", "orientation": "h", "marker": {"color": style.colour, "opacity": 0.75}}
+    return _trace(arm, x, y, hover, look, more)
+
+
+def band(arm: str, style: ArmStyle, x: Sequence[Any], low: Sequence[Any], high: Sequence[Any], **more: Any) -> Trace:
+    """Make the band of an arm from `low` to `high`."""
+    look = {
+        "mode": "lines", "fill": "toself", "fillcolor": faint(style.colour), "line": {"width": 0}, "hoverinfo": "skip",
+    }  # fmt: skip
+    trace = _trace(arm, [*x, *list(x)[::-1]], [*low, *list(high)[::-1]], "", look, more)
+    del trace["hovertemplate"]
+    return trace
+
+
+def symbol(style: ArmStyle) -> str:
+    """Give Plotly's name of an arm's marker."""
+    return _SYMBOLS.get(style.marker, "circle")
+
+
+def faint(colour: str, share: float = 0.15) -> str:
+    """Give a colour that lets through what is behind it."""
+    red, green, blue = (int(colour[start : start + 2], 16) for start in (1, 3, 5))
+    return f"rgba({red},{green},{blue},{share})"
+
+
+def interval(values: Iterable[Any], lows: Iterable[Any], highs: Iterable[Any]) -> dict[str, Any]:
+    """Make error bars that reach from `low` to `high`; none where they are unknown."""
+    rows = list(zip(values, lows, highs, strict=True))
+    up = [None if high is None else high - value for value, _, high in rows]
+    down = [None if low is None else value - low for value, low, _ in rows]
+    return {"type": "data", "symmetric": False, "array": numbers(up), "arrayminus": numbers(down), "thickness": 1.5}
+
+
+def written(text: str) -> str:
+    """Escape a text that Plotly would read tags in."""
+    return html.escape(text, quote=False)
+
+
+def panels(
+    titles: Sequence[str], columns: int, *, x: Mapping[str, Any] | None = None, y: Mapping[str, Any] | None = None,
+    gap: tuple[float, float] = (0.07, 0.14), height: int = 280, shared: bool = False,
+) -> dict[str, Any]:  # fmt: skip
+    """Lay out panels in rows and columns: axes `x`, `x2`, ... from the upper left.
+
+    Args:
+        titles: of the panels, already free of tags that are not meant.
+        columns: panels in a row.
+        x, y: what all their axes have.
+        gap: between columns and between rows, as a share of the figure.
+        height: of a row, pixels.
+        shared: all panels have the axes of the first: zooming one zooms all.
+
+    Returns:
+        Plotly's layout.
+    """
+    columns = max(1, min(columns, len(titles)))
+    rows = math.ceil(len(titles) / columns)
+    wide = (1 - gap[0] * (columns - 1)) / columns
+    high_gap = gap[1] * min(1.0, 2 / rows)
+    high = (1 - high_gap * (rows - 1)) / rows
+    layout: dict[str, Any] = {"annotations": [], "hovermode": "closest", "height": height * rows + 120,
+                              "margin": {"l": 60, "r": 20, "t": 40, "b": 50}}  # fmt: skip
+    for index, title in enumerate(titles):
+        row, column = divmod(index, columns)
+        left, top = column * (wide + gap[0]), 1 - row * (high + high_gap)
+        number = "" if index == 0 else str(index + 1)
+        same: dict[str, dict[str, Any]] = {"x": {}, "y": {}}
+        if shared and index:
+            same = {"x": {"matches": "x"}, "y": {"matches": "y"}}
+        layout[f"xaxis{number}"] = {
+            **(x or {}), "domain": numbers([left, left + wide]), "anchor": f"y{number}", **same["x"],
+        }  # fmt: skip
+        layout[f"yaxis{number}"] = {
+            **(y or {}), "domain": numbers([max(top - high, 0), top]), "anchor": f"x{number}", **same["y"],
+        }  # fmt: skip
+        layout["annotations"].append(
+            {"text": f"<b>{title}</b>", "x": left, "y": top, "xref": "paper", "yref": "paper", "xanchor": "left",
+             "yanchor": "bottom", "showarrow": False}
+        )  # fmt: skip
+    return layout
+
+
+def _trace(arm: str, x: Iterable[Any], y: Iterable[Any], hover: str, look: Mapping[str, Any], more: Mapping[str, Any]) -> Trace:
+    rest = dict(more)
+    panel = rest.pop("axes", 1)
+    number = "" if panel == 1 else str(panel)
+    xs, ys = list(x), list(y)
+    return {
+        "type": "scatter",
+        "name": written(arm),
+        "legendgroup": written(arm),
+        "x": xs if any(isinstance(value, str) for value in xs) else numbers(xs),
+        "y": ys if any(isinstance(value, str) for value in ys) else numbers(ys),
+        "xaxis": f"x{number}",
+        "yaxis": f"y{number}",
+        "showlegend": False,
+        # The name through Plotly's own field: a template would read a brace in it.
+        "hovertemplate": f"<b>%{{fullData.name}}</b><br>{hover}<extra></extra>",
+        "meta": {"arm": arm},
+        **look,
+        **rest,
+    }  # fmt: skip

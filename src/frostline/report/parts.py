@@ -1,0 +1,36 @@
+"""What a report is put together from: every builder of charts and tables, in the order in which people read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from frostline.analysis.depth import FrostLine
+from frostline.analysis.evidence import Evidence
+from frostline.report.charts_cost import cost_charts
+from frostline.report.charts_depth import depth_charts
+from frostline.report.charts_differences import difference_charts
+from frostline.report.charts_time import time_charts
+from frostline.report.model import Chart, Table
+from frostline.report.occlusion import occlusion_charts, occlusion_tables
+
+TABLES: tuple[Callable[[Evidence], Sequence[Table]], ...] = (occlusion_tables,)
+
+CHARTS: tuple[Callable[[Evidence], Sequence[Chart]], ...] = (
+    difference_charts,
+    time_charts,
+    cost_charts,
+    occlusion_charts,
+)
+
+
+def charts(evidence: Evidence, line: FrostLine | None) -> list[Chart]:
+    """Gather every chart that these runs have something for.
+
+    Args:
+        evidence: the runs.
+        line: the frost line, to be marked.
+    """
+    made = depth_charts(evidence, line.depth if line is not None else None)
+    for build in CHARTS:
+        made += build(evidence)
+    return made
