@@ -17,8 +17,9 @@ ONE_POINT = 0.01
 CHECKED_IMAGES = 200  # benchmarks/interval_coverage.py: with these the intervals were seen to cover
 FEW_SEEDS = 3
 
-_SHARES = frozenset({"ultralytics", "coco", "scores"})
-"""Sources of metrics that lie in [0, 1], and so do the ends of an arm's interval."""
+_SHARES = frozenset({"ultralytics", "coco", "scores", "light", "stress"})
+"""Sources of metrics that lie in [0, 1], and so do the ends of an arm's interval; but for differences among them."""
+_DIFFERENCES = ("/gap", "/drop/")
 
 Verdict = Literal["supported", "refuted", "undecided"]
 
@@ -38,7 +39,7 @@ def estimate_arm(
         InputError: an unknown name, or a confidence outside of (0, 1).
     """
     found = _estimate(resamples, arm_groups(resamples, metric, arm), (arm,), confidence, method)
-    if metric.partition("/")[0] not in _SHARES:
+    if metric.partition("/")[0] not in _SHARES or any(word in metric for word in _DIFFERENCES):
         return found
     # Seeds add and take off alike, also where there is nothing left to take off.
     low, high = (min(max(end, 0.0), 1.0) if np.isfinite(end) else end for end in (found.low, found.high))

@@ -15,15 +15,15 @@ from frostline.analysis.matching import (
     among_best,
     match_ranges,
     match_ultralytics,
-    truths_found,
     within_max_det,
 )
+from frostline.analysis.occlusion import found_at
 from frostline.imaging.lighting import LIGHTS
 
 IOU = 0.5
 
 SharesOf = Callable[[str, NDArray[np.float64]], NDArray[np.float64]]
-"""Gives the share in shadow, (N,) in [0, 1], of boxes of an image: its name, and (N, 4) corners as shares of its sides."""
+"""Gives the share in shadow of boxes of an image: of its name and (N, 4) corners as shares of its sides, (N,)."""
 
 
 @dataclass(frozen=True)
@@ -72,9 +72,9 @@ def shade_shares(
 class LightScorer:
     """Scores one run in each class of light; a `bootstrap.Scorer`.
 
-    `light/recall/<light>` is the share of the truths in that light that were found at IoU 0.50, over all object classes
-    together, at the confidence of the run's best F1 over all images and lights; the threshold stays as it is when images
-    are drawn again. `light/AP50/<light>` is AP at IoU 0.50, mean over object classes, in COCO's way with sizes: truths
+    `light/recall/<light>` is the share of the truths in that light that are found at IoU 0.50 in Ultralytics' matching,
+    of all object classes together, at the confidence of the run's best mean F1 over classes on all images; the
+    threshold stays as it is when images are drawn again. `light/AP50/<light>` is AP at IoU 0.50, mean over object classes, in COCO's way with sizes: truths
     in another light are ignored, and so are detections that find them; a detection that finds nothing counts where its
     own box lies. `light/recall/gap` and `light/AP50/gap` are `lit` less `heavy`.
 
@@ -95,7 +95,7 @@ class LightScorer:
         every = np.arange(len(LIGHTS))[:, None]
         matches = match_ranges(kept, LIGHTS, found == every, truths == every, np.array([IOU]))
         self._ranking = rank_matches(matches)
-        hit = truths_found(boxes, self.threshold, IOU)
+        hit = found_at(boxes, IOU) > self.threshold
         self._truths = per_image(boxes.truth_image, truths, len(boxes.images), len(LIGHTS))
         self._found = per_image(boxes.truth_image[hit], truths[hit], len(boxes.images), len(LIGHTS))
 
@@ -137,7 +137,8 @@ def best_threshold(boxes: Boxes) -> float:
 
 def ratio(part: NDArray[np.float64], whole: NDArray[np.float64]) -> NDArray[np.float64]:
     """Divide; NaN where there is nothing to divide by."""
-    return np.divide(part, whole, out=np.full(np.shape(whole), np.nan), where=whole > 0)
+    found: NDArray[np.float64] = np.divide(part, whole, out=np.full(np.shape(whole), np.nan), where=whole > 0)
+    return found
 
 
 def per_image(image: NDArray[np.int32], kind: NDArray[np.int8], images: int, kinds: int) -> NDArray[np.float64]:

@@ -190,24 +190,6 @@ def match_ranges(
     return Matches("coco", names, boxes, outcome, in_range, _count_truths(boxes, counts))
 
 
-def truths_found(boxes: Boxes, least_score: float, iou: float = 0.5) -> NDArray[np.bool_]:
-    """Say which truths were found, matched as `match_coco` matches all sizes.
-
-    Args:
-        boxes: what `read_boxes` gives.
-        least_score: detections below it are not looked at.
-        iou: that a detection needs.
-
-    Returns:
-        (G,) in the order of the truths.
-    """
-    detections, truths = _groups(boxes.image, boxes.klass, boxes), _groups(boxes.truth_image, boxes.truth_class, boxes)
-    found = np.zeros(len(boxes.truth_image), dtype=np.bool_)
-    scores = boxes.score.astype(np.float64)
-    _found_loop(*detections, *truths, boxes.box, boxes.truth_box, scores, least_score, iou, found)
-    return found
-
-
 def match_ultralytics(boxes: Boxes) -> Matches:
     """Match as Ultralytics' validator does: per image and class, by falling score, to the best free truth.
 
@@ -313,25 +295,6 @@ def _coco_loop(
                         outcome[area, detections[i], t] = IGNORED if ignore[area, truths[found]] else TRUE
                     elif not in_area[area, detections[i]]:
                         outcome[area, detections[i], t] = IGNORED
-
-
-@compiled
-def _found_loop(
-    order: Any, starts: Any, truth_order: Any, truth_starts: Any, box: Any, truth_box: Any, score: Any, least: Any,
-    iou: Any, found: Any,
-) -> None:  # fmt: skip
-    for group in range(len(starts) - 1):
-        truths = truth_order[truth_starts[group] : truth_starts[group + 1]]
-        for i in order[starts[group] : starts[group + 1]]:
-            if score[i] < least:
-                continue
-            best, at = iou, -1
-            for j in truths:
-                overlap = _coco_iou(box[i], truth_box[j])
-                if not found[j] and overlap >= best:
-                    best, at = overlap, j
-            if at >= 0:
-                found[at] = True
 
 
 @compiled

@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from frostline.analysis.ap import mean_over_classes, precision_table, rank_matches
 from frostline.analysis.lighting import IOU, best_threshold, per_image, ratio
-from frostline.analysis.matching import Boxes, match_ultralytics, truths_found
+from frostline.analysis.matching import Boxes, match_ultralytics
+from frostline.analysis.occlusion import found_at
 from frostline.errors import InputError
 
 PLACES = ("untouched", "edge", "inside")
@@ -60,15 +61,15 @@ class StressScorer:
         order, theirs = (np.lexsort((boxes.truth_class, boxes.truth_image)) for boxes in (before, after))
         if before.images != after.images or before.names != after.names or len(order) != len(theirs):
             raise InputError(
-                "the stressed images are not those of the validation; remove the folder of stressed images"
+                "the stressed images are not those of the validation; remove their folder"
             )
         if not np.allclose(before.truth_box[order], after.truth_box[theirs], rtol=0, atol=0.5):
             raise InputError("the stressed images have other labels than the validation had; remove their folder")
         self._images = before.images
         self.threshold = best_threshold(before)
         self._rankings = [rank_matches(match_ultralytics(boxes)) for boxes in (before, after)]
-        found = truths_found(before, self.threshold, IOU)[order]
-        kept = found & truths_found(after, self.threshold, IOU)[theirs]
+        found = (found_at(before, IOU) > self.threshold)[order]
+        kept = found & (found_at(after, IOU) > self.threshold)[theirs]
         image, place = before.truth_image[order], places(shares[order])
         self._found, self._kept = (
             per_image(image[rows], place[rows], len(self._images), len(PLACES)) for rows in (found, kept)

@@ -103,6 +103,8 @@ def find_sources(dataset: Dataset, source: Path | None = None, masks: Path | Non
         place = PurePosixPath(record.source) if record else PurePosixPath(image.as_posix())
         path = _source_of(place, folder, by_stem)
         mask = found_masks.of(place)
+        if masks is not None and mask is None:
+            raise _no_mask(masks, image)
         if path is None and mask is None:
             where = f"{folder}: no image" if folder is not None else f"{masks}: no mask"
             raise InputError(
@@ -118,11 +120,17 @@ def find_sources(dataset: Dataset, source: Path | None = None, masks: Path | Non
 
 def _own(dataset: Dataset, masks: Path | None) -> LightSources:
     found = _Masks.below(masks) if masks else _Masks.of_scenes(dataset.yaml.parent)
-    images = [
-        LightSource(name, image, image, found.of(PurePosixPath(image.as_posix())))
-        for name, image in _names(dataset).items()
-    ]
+    images = []
+    for name, image in _names(dataset).items():
+        mask = found.of(PurePosixPath(image.as_posix()))
+        if masks is not None and mask is None:
+            raise _no_mask(masks, image)
+        images.append(LightSource(name, image, image, mask))
     return LightSources(dataset, images, own=True)
+
+
+def _no_mask(masks: Path, image: Path) -> InputError:
+    return InputError(f"--masks {masks}: no mask for {image.name}; masks are PNG files with their images' names")
 
 
 def _is_chroma(dataset: Dataset) -> bool:
@@ -181,7 +189,7 @@ def _names(dataset: Dataset) -> dict[str, Path]:
     twice = [name for name, count in Counter(names.values()).items() if count > 1]
     if twice:
         raise InputError(
-            f"{dataset.yaml}: two validation images are called {twice[0]} but for their suffix; rename one"
+            f"{dataset.yaml}: two validation images are called {twice[0]}, but for their suffix; rename one"
         )
     return {name: image for image, name in names.items()}
 

@@ -1,8 +1,8 @@
 """How much of a box lies in shadow: counted on a shadow mask, or estimated from the image that has its light left.
 
 The estimate compares like with like. Along the illuminant spectral direction (ISD) a surface moves when the sun is
-taken from it; across, it stays. So pixels that agree across it are taken for one material, the brightest of them for its
-sunlit level, and a pixel far below that level for shadow. It is a guess: a dark thing beside a bright one of the same
+taken from it; across, it stays. So pixels that agree across it are taken for one material, the brightest of them for
+its sunlit level, and a pixel far below that level for shadow. It is a guess: a dark thing beside a bright one of the same
 chromaticity is taken for shadow too. docs/commands/shadows-evaluate.md says how often it agrees with true masks.
 """
 
@@ -66,8 +66,9 @@ class ShadeMap:
         x1, y1, x2, y2 = (corners * np.array([width, height] * 2)).T
         inside = self._at(x2, y2) - self._at(x1, y2) - self._at(x2, y1) + self._at(x1, y1)
         area = np.maximum(x2 - x1, 0) * np.maximum(y2 - y1, 0)
-        shares = np.divide(inside, area, out=np.zeros(len(area)), where=area > 1e-9)
-        return shares.clip(0, 1)
+        shares: NDArray[np.float64] = np.divide(inside, area, out=np.zeros(len(area)), where=area > 1e-9)
+        np.clip(shares, 0, 1, out=shares)
+        return shares
 
     def _at(self, x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.float64]:
         """Read the sums between corners; linear on either side, as a pixel's shadow is spread evenly over it."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -89,6 +88,10 @@ def make_stressed(
     )  # fmt: skip
     if summary.failed:
         raise InputError(f"{summary.failed[0][0]}: no shadow can be cast on it: {summary.failed[0][1]}{_NO_STRESS}")
+    masks = {image.name: mask_of(cast, names[image.name]) for image in sources.images}
+    without = [name for name, mask in masks.items() if not mask.is_file()]
+    if without:
+        raise InputError(f"{source / names[without[0]]}: not an image that shadows can be cast on{_NO_STRESS}")
     if sources.converted is not None:
         _convert(sources, cast, data, workers, advance)
     made = cast if sources.converted is None else data
@@ -100,7 +103,6 @@ def make_stressed(
     parts = [cast / RECORD] + ([data / manifest.NAME] if sources.converted is not None else [])
     labels = [file for image in stressed.val if (file := label_path(image)).is_file()]
     digest = hashlib.sha256(b"\0".join(part.read_bytes() for part in [*parts, *labels])).hexdigest()
-    masks = {image.name: mask_of(cast, names[image.name]) for image in sources.images}
     return StressedData(stressed.yaml, masks, digest)
 
 
@@ -129,7 +131,7 @@ def _link(sources: LightSources, folder: Path) -> dict[str, str]:
 def _link_file(source: Path, target: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     try:
-        os.symlink(source.absolute(), target)
+        target.symlink_to(source.absolute())
     except OSError:  # Windows without the right to make links
         shutil.copy2(source, target)
 
