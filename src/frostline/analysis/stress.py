@@ -60,9 +60,7 @@ class StressScorer:
         # Stable: within a class the truths of an image stay in the order of its label file, which both have.
         order, theirs = (np.lexsort((boxes.truth_class, boxes.truth_image)) for boxes in (before, after))
         if before.images != after.images or before.names != after.names or len(order) != len(theirs):
-            raise InputError(
-                "the stressed images are not those of the validation; remove their folder"
-            )
+            raise InputError("the stressed images are not those of the validation; remove their folder")
         if not np.allclose(before.truth_box[order], after.truth_box[theirs], rtol=0, atol=0.5):
             raise InputError("the stressed images have other labels than the validation had; remove their folder")
         self._images = before.images

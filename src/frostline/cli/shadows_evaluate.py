@@ -66,7 +66,9 @@ def evaluate(
     draws: Draws = 1000,
     out: Annotated[
         Path | None,
-        typer.Option("--out", help="Folder to write.  [default: shadows in the study]", metavar="DIR", show_default=False),
+        typer.Option(
+            "--out", help="Folder to write.  [default: shadows in the study]", metavar="DIR", show_default=False
+        ),
     ] = None,
     device: o.Device = None,
     workers: Workers = None,
@@ -161,12 +163,18 @@ def _print(panel: Mapping[str, Any], record: Mapping[str, Any]) -> None:
     )
     if record["stress"] is None or not any("stress/drop/mAP50" in told["metrics"] for told in arms.values()):
         return
-    titles = ("arm", "mAP50 clean", "stressed", "drop", "survive", *(f"{name}" for name in _PLACES.values()))
-    table = plain_table(*titles, left=frozenset({"arm"}))
-    keys = ("clean/mAP50", "stressed/mAP50", "drop/mAP50", "survival/all", *(f"survival/{key}" for key in _PLACES))
-    for arm, told in arms.items():
-        if "stress/drop/mAP50" in told["metrics"]:
-            table.add_row(escape(arm), *(_cell(told["metrics"][f"stress/{key}"]) for key in keys))
+    stressed = {arm: told for arm, told in arms.items() if "stress/drop/mAP50" in told["metrics"]}
+    table = plain_table("arm", "mAP50 clean", "shadows cast", "drop", "drop against baseline", left=frozenset({"arm"}))
+    keys = ("clean/mAP50", "stressed/mAP50", "drop/mAP50")
+    for arm, told in stressed.items():
+        against = panel["differences"].get(arm, {}).get("stress/drop/mAP50")
+        cells = [_cell(told["metrics"][f"stress/{key}"]) for key in keys]
+        table.add_row(escape(arm), *cells, "" if against is None else _cell(against))
+    show(table, "")
+    table = plain_table("arm", "survive", *_PLACES.values(), left=frozenset({"arm"}))
+    for arm, told in stressed.items():
+        keys = tuple(f"stress/survival/{key}" for key in ("all", *_PLACES))
+        table.add_row(escape(arm), *(_cell(told["metrics"][key]) for key in keys))
     cast = record["stress"]
     edge = " to ".join(f"{100 * bound:g}" for bound in cast["edge"])
     show(

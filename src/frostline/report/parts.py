@@ -12,14 +12,16 @@ from frostline.report.charts_differences import difference_charts
 from frostline.report.charts_time import time_charts
 from frostline.report.model import Chart, Table
 from frostline.report.occlusion import occlusion_charts, occlusion_tables
+from frostline.report.shadows import shadow_charts, shadow_tables
 
-TABLES: tuple[Callable[[Evidence], Sequence[Table]], ...] = (occlusion_tables,)
+TABLES: tuple[Callable[[Evidence], Sequence[Table]], ...] = (occlusion_tables, shadow_tables)
 
 CHARTS: tuple[Callable[[Evidence], Sequence[Chart]], ...] = (
     difference_charts,
     time_charts,
     cost_charts,
     occlusion_charts,
+    shadow_charts,
 )
 
 

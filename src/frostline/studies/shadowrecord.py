@@ -128,7 +128,12 @@ def _panel(
     if few:
         told = ", ".join(f"{light} has {first.truths[light]}" for light in few)
         cautions.append(f"a light with few objects ({told}): take its numbers as anecdotes")
-    light = {"method": scored.method, "words": scored.words, "bounds": list(scored.bounds), "truths": dict(first.truths)}
+    light = {
+        "method": scored.method,
+        "words": scored.words,
+        "bounds": list(scored.bounds),
+        "truths": dict(first.truths),
+    }
     return {"images": len(first.images), "light": light, "arms": arms, "differences": differences}, cautions
 
 
