@@ -124,10 +124,7 @@ def curve_chart(section: str = "curves", name: str = "learning") -> Chart:
                     "hovertemplate": "epoch %{x}: %{y:.3f}",
                 }
             )
-        return {
-            "data": data,
-            "layout": {"xaxis": {"title": {"text": "epoch"}}, "yaxis": {"title": {"text": "mAP50-95"}}},
-        }
+        return {"data": data, "layout": {"xaxis": {"title": {"text": "epoch"}}, "yaxis": {"title": {"text": "mAP50-95"}}}}
 
     caption = (
         "mAP50-95 on the validation split while training, as Ultralytics defines it. Lines: mean over seeds. "

@@ -74,9 +74,10 @@ class LightScorer:
 
     `light/recall/<light>` is the share of the truths in that light that are found at IoU 0.50 in Ultralytics' matching,
     of all object classes together, at the confidence of the run's best mean F1 over classes on all images; the
-    threshold stays as it is when images are drawn again. `light/AP50/<light>` is AP at IoU 0.50, mean over object classes, in COCO's way with sizes: truths
-    in another light are ignored, and so are detections that find them; a detection that finds nothing counts where its
-    own box lies. `light/recall/gap` and `light/AP50/gap` are `lit` less `heavy`.
+    threshold stays as it is when images are drawn again. `light/AP50/<light>` is AP at IoU 0.50, mean over object
+    classes, in COCO's way with sizes: truths in another light are ignored, and so are detections that find them; a
+    detection that finds nothing counts where its own box lies. `light/recall/gap` and `light/AP50/gap` are `lit` less
+    `heavy`.
 
     Args:
         boxes: of the run.

@@ -180,8 +180,8 @@ def _print(panel: Mapping[str, Any], record: Mapping[str, Any]) -> None:
     show(
         table,
         f"Stress: {cast['count']} {cast['strength']} shadows an image, seed {cast['seed']}. mAP50 is Ultralytics'. "
-        f"Survive: of the objects found before, those still found; on the shadow's edge when {edge} % of the box are in "
-        "it.",
+        f"Survive: of the objects found before, those still found; on the shadow's edge when {edge} % of the box are "
+        "in it.",
     )
 
 

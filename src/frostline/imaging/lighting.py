@@ -2,8 +2,8 @@
 
 The estimate compares like with like. Along the illuminant spectral direction (ISD) a surface moves when the sun is
 taken from it; across, it stays. So pixels that agree across it are taken for one material, the brightest of them for
-its sunlit level, and a pixel far below that level for shadow. It is a guess: a dark thing beside a bright one of the same
-chromaticity is taken for shadow too. docs/commands/shadows-evaluate.md says how often it agrees with true masks.
+its sunlit level, and a pixel far below that level for shadow. It is a guess: a dark thing beside a bright one of the
+same chromaticity is taken for shadow too. docs/commands/shadows-evaluate.md says how often it agrees with true masks.
 """
 
 from __future__ import annotations

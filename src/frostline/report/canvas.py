@@ -135,9 +135,7 @@ def spread_out(wanted: Sequence[float], gap: float) -> NDArray[np.float64]:
             mean, count = (mean * count + before * more) / (count + more), count + more
         blocks.append((mean, count))
     placed = np.empty(len(values))
-    placed[order] = np.repeat([mean for mean, _ in blocks], [count for _, count in blocks]) + gap * np.arange(
-        len(values)
-    )
+    placed[order] = np.repeat([mean for mean, _ in blocks], [count for _, count in blocks]) + gap * np.arange(len(values))
     return placed
 
 
@@ -159,9 +157,7 @@ def label_points(
     pixel = figure.dpi / 72
     points = axes.transData.transform(np.asarray(places, dtype=np.float64).reshape(-1, 2))
     frame = axes.get_window_extent()
-    taken: list[NDArray[np.float64]] = [
-        np.array([x, y, x, y]) + 5 * pixel * np.array([-1, -1, 1, 1]) for x, y in points
-    ]
+    taken: list[NDArray[np.float64]] = [np.array([x, y, x, y]) + 5 * pixel * np.array([-1, -1, 1, 1]) for x, y in points]
     # Points in a crowd choose first: the others have room anyway.
     crowd = [int((np.hypot(*(points - point).T) < 60 * pixel).sum()) for point in points]
     for i in sorted(range(len(labels)), key=lambda i: -crowd[i]):
@@ -181,11 +177,7 @@ def label_points(
 
 
 def _free_place(
-    point: NDArray[np.float64],
-    size: tuple[float, float],
-    taken: Sequence[NDArray[np.float64]],
-    frame: Any,
-    pixel: float,
+    point: NDArray[np.float64], size: tuple[float, float], taken: Sequence[NDArray[np.float64]], frame: Any, pixel: float
 ) -> tuple[float, float, NDArray[np.float64]]:
     """Find the nearest place around a point whose box covers least: (dx, dy) to its centre, and the box."""
     width, height = size

@@ -42,9 +42,7 @@ def costs(evidence: Evidence, arms: Sequence[str]) -> list[Cost]:
     """Give the costs that any run recorded: seconds an epoch, time of the run, memory, parameters."""
 
     def gathered(title: str, read: Any, factor: float = 1.0) -> Cost:
-        seeds = {
-            arm: [value / factor for run in evidence.runs_of(arm) if (value := read(run)) is not None] for arm in arms
-        }
+        seeds = {arm: [value / factor for run in evidence.runs_of(arm) if (value := read(run)) is not None] for arm in arms}
         return Cost(title, {arm: values for arm, values in seeds.items() if values})
 
     def wall(run: RunFolder) -> float | None:
@@ -103,9 +101,7 @@ def _bars(axes: Axes, cost: Cost, arms: Sequence[str], styles: Mapping[str, ArmS
     for row, arm in enumerate(arms):
         value = cost.bar(arm)
         if value is None:
-            axes.annotate(
-                "–", (0, row), xytext=(4, 0), textcoords="offset points", va="center", color=GREY, fontsize=7.5
-            )
+            axes.annotate("–", (0, row), xytext=(4, 0), textcoords="offset points", va="center", color=GREY, fontsize=7.5)
             continue
         seeds = cost.seeds[arm]
         axes.barh(row, value, height=0.66, color=styles[arm].colour, alpha=0.75, zorder=2)

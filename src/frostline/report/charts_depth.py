@@ -13,18 +13,7 @@ from matplotlib.figure import Figure
 from frostline.analysis.evidence import Evidence
 from frostline.report import hover
 from frostline.report.arm_values import ArmValue, arm_values, interval_sentence
-from frostline.report.canvas import (
-    FAINT,
-    FROST,
-    WIDTH,
-    in_percent,
-    marks,
-    sheet,
-    shortened,
-    shown_arms,
-    spread_out,
-    styled,
-)
+from frostline.report.canvas import FAINT, FROST, WIDTH, in_percent, marks, sheet, shortened, shown_arms, spread_out, styled
 from frostline.report.depth import LEAST_SPAN
 from frostline.report.model import Chart
 from frostline.report.palette import ArmStyle, arm_styles
@@ -215,11 +204,7 @@ def _interactive(
     layout["shapes"] = []
     for panel, (metric, found) in enumerate(values.items(), start=1):
         number = "" if panel == 1 else str(panel)
-        layout[f"xaxis{number}"] |= {
-            "tickvals": hover.numbers(x.values()),
-            "ticktext": list(names.values()),
-            "tickangle": -60,
-        }
+        layout[f"xaxis{number}"] |= {"tickvals": hover.numbers(x.values()), "ticktext": list(names.values()), "tickangle": -60}
         joined = _joined(found)
         if len(joined) > 1:
             data.append(
@@ -253,9 +238,7 @@ def _traces(value: ArmValue, style: ArmStyle, x: float, metric: str, panel: int)
     if value.low is not None and value.high is not None:
         told += f" ({value.low:.1%} to {value.high:.1%})"
     plan = "another plan" if value.depth is None else f"{value.depth} leading layers frozen"
-    mean = hover.points(
-        value.arm, style, [x], [value.value], f"{told}<br>{plan}, {len(value.seeds)} seeds", 11, axes=panel
-    )
+    mean = hover.points(value.arm, style, [x], [value.value], f"{told}<br>{plan}, {len(value.seeds)} seeds", 11, axes=panel)
     if value.low is not None:
         mean["error_y"] = {**hover.interval([value.value], [value.low], [value.high]), "color": style.colour}
     if len(value.seeds) < 2:

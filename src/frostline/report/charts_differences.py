@@ -39,7 +39,9 @@ def difference_charts(evidence: Evidence) -> list[Chart]:
         f"the best checkpoint. Intervals: {evidence.confidence:.0%}, paired over the same {evidence.draws} draws of images "
         f"and, where shared, the same seeds ({evidence.method}); each for its own arm. Filled: p below {level:.2g} after "
         f"Holm's adjustment for {len(differences(evidence, _METRICS[0]))} comparisons; hollow: not. The grey band is one "
-        "point either way." + "".join(f" Caution: {caution}." for caution in cautions) + cut
+        "point either way."
+        + "".join(f" Caution: {caution}." for caution in cautions)
+        + cut
     )
     arguments = (found, order, arm_styles(evidence.arms), level)
     return [

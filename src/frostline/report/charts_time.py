@@ -77,7 +77,9 @@ def time_charts(evidence: Evidence) -> list[Chart]:
         f"{_METRIC} of the best checkpoint, Ultralytics' definition, against the time to train: median seconds of an epoch "
         "times the number of epochs, median over seeds; horizontal lines reach from the quickest to the slowest seed. "
         "Times are comparable where the runs had the same machine to themselves. The grey line joins the Pareto front: no "
-        "other arm is both quicker and better. " + interval_sentence(evidence, [point.value for point in found]) + cut
+        "other arm is both quicker and better. "
+        + interval_sentence(evidence, [point.value for point in found])
+        + cut
     )
     return [
         Chart(

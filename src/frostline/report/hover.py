@@ -20,9 +20,7 @@ Trace = dict[str, Any]
 
 def numbers(values: Iterable[Any]) -> list[Any]:
     """Give plain numbers of five digits for JSON; None where there is none."""
-    return [
-        None if value is None or not math.isfinite(value) else float(f"{value:.5g}") for value in map(_plain, values)
-    ]
+    return [None if value is None or not math.isfinite(value) else float(f"{value:.5g}") for value in map(_plain, values)]
 
 
 def _plain(value: Any) -> float | None:
@@ -44,9 +42,7 @@ def line(arm: str, style: ArmStyle, x: Iterable[Any], y: Iterable[Any], hover: s
     return _trace(arm, x, y, hover, look, more)
 
 
-def points(
-    arm: str, style: ArmStyle, x: Iterable[Any], y: Iterable[Any], hover: str, size: float = 9, **more: Any
-) -> Trace:
+def points(arm: str, style: ArmStyle, x: Iterable[Any], y: Iterable[Any], hover: str, size: float = 9, **more: Any) -> Trace:
     """Make points of an arm; arguments as in `line`, `size` in pixels."""
     look = {"mode": "markers", "marker": {"color": style.colour, "symbol": symbol(style), "size": size}}
     return _trace(arm, x, y, hover, look, more)
@@ -136,9 +132,7 @@ def panels(
     return layout
 
 
-def _trace(
-    arm: str, x: Iterable[Any], y: Iterable[Any], hover: str, look: Mapping[str, Any], more: Mapping[str, Any]
-) -> Trace:
+def _trace(arm: str, x: Iterable[Any], y: Iterable[Any], hover: str, look: Mapping[str, Any], more: Mapping[str, Any]) -> Trace:
     rest = dict(more)
     panel = rest.pop("axes", 1)
     number = "" if panel == 1 else str(panel)

@@ -297,9 +297,7 @@ def _how(arms: Sequence[SampleArm], images: int, shown: int) -> str:
         "difference between their numbers of false positives)"
     )
     text = f"Shown are {which}, those {measure}; ties by name." if shown < images else f"Shown are {which}."
-    text += (
-        " Detections count above the confidence of each arm's own best F1, matched at IoU 0.50 by Ultralytics' rules."
-    )
+    text += " Detections count above the confidence of each arm's own best F1, matched at IoU 0.50 by Ultralytics' rules."
     if any(arm.threshold == NO_BEST for arm in arms):
         text += f" An arm that finds nothing at any confidence is shown above {NO_BEST}."
     if seeds == {None}:
