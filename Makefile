@@ -50,11 +50,11 @@ demo: $(VENV)/.installed ## Run the whole way from images to an answer, without 
 	$(BIN)/frostline demo
 
 test: $(VENV)/.installed ## Run the tests that need nothing beyond the repository
-	$(BIN)/python -m pytest -m "not shared and not slow"
+	$(BIN)/python -m pytest -m "not shared and not slow and not browser"
 
 # pytest exits with 5 when it selects no test: an error above, but an extra that has nothing to run has not failed.
-test-extra: $(VENV)/.extras-installed ## Run only what test-all adds to test: extras, trainings of minutes; real data, skipped if missing
-	$(BIN)/python -m pytest -m "shared or slow or extra" || { status=$$?; [ $$status -eq 5 ] && echo "no test is marked so"; }
+test-extra: $(VENV)/.extras-installed ## Run only what test-all adds to test: extras, browser, trainings of minutes, real data
+	$(BIN)/python -m pytest -m "shared or slow or extra or browser" || { status=$$?; [ $$status -eq 5 ] && echo "no test is marked so"; }
 
 test-all: $(VENV)/.extras-installed ## Run everything
 	$(BIN)/python -m pytest

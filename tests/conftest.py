@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,3 +19,16 @@ def shared_dir() -> Path:
     if not folder.is_dir():
         pytest.skip("there is no folder 'shared' with real data beside the repository")
     return folder
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Any]:
+    """A Chromium, driven by Playwright: tests that need it are marked `browser` and skip where one is missing."""
+    playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed (extra dev)")
+    path = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    if path is None:
+        pytest.skip("there is no chromium, chromium-browser or google-chrome on the path")
+    with playwright.sync_playwright() as driver:
+        started = driver.chromium.launch(executable_path=path, timeout=120_000)
+        yield started
+        started.close()

@@ -16,6 +16,7 @@ import frostline
         ["--help"],
         ["train", "--help"],
         ["predict", "--help"],
+        ["evaluate", "--help"],
         ["probe", "--help"],
         ["compare", "--help"],
         ["data", "scenes", "--help"],

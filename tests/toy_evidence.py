@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from run_folders import our_run
 
 from frostline.analysis import Evidence, Panel, PredictionSettings, compare_runs, find_runs, resample
+from run_folders import our_run
 
 METRICS = ("ultralytics/mAP50", "ultralytics/mAP50-95", "coco/AP_small")
 

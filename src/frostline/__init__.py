@@ -23,6 +23,7 @@ _HOME = {
     "layers": "frostline.training",
     "train": "frostline.training",
     "predict": "frostline.training",
+    "evaluate": "frostline.training.evaluating",
     "pretrain": "frostline.training.pretraining.run",
     "Run": "frostline.training",
     "probe": "frostline.probing",

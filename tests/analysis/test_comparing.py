@@ -16,7 +16,7 @@ from run_folders import new_ultralytics, old_ultralytics, our_run
 
 def test_a_run_of_ours_gives_every_column_from_its_record(tmp_path: Path) -> None:
     values = [0.1, 0.38, 0.4, 0.39]
-    our_run(tmp_path / "a", "freeze_1_to_3", values, depth=3, seed=4)
+    our_run(tmp_path / "a", "freeze_1_to_3", values, depth=3, seed=4, inference={"ms": 12.5})
     row = compare([tmp_path], small_classes=("Pedestrian", "Cyclist")).row(0, named=True)
     expected = {
         "arm": "freeze_1_to_3",
@@ -42,6 +42,7 @@ def test_a_run_of_ours_gives_every_column_from_its_record(tmp_path: Path) -> Non
         "coco_mAP50": 0.39,
         "coco_mAP50-95": 0.185,
         "epoch_seconds": 5.0,
+        "inference_ms": 12.5,
         "wall_seconds": 20.0,
         "peak_rss_bytes": 2**31,
         "peak_cuda_bytes": None,
@@ -64,6 +65,27 @@ def test_a_plain_folder_gives_the_row_of_its_best_checkpoint_and_leaves_the_rest
     assert row["epoch_seconds"] == (10.0 if build is new_ultralytics else None)
     empty = ("overfitting_gap", "AP_small", "coco_mAP50", "peak_rss_bytes", "audit", "wall_seconds")
     assert all(row[name] is None for name in empty)
+
+
+def test_an_evaluation_goes_before_the_curves_of_a_plain_folder_and_never_before_run_json(tmp_path: Path) -> None:
+    record = {
+        "names": {"0": "Car"},
+        "metrics": {"ultralytics/mAP50": 0.42, "ultralytics/mAP50-95": 0.21, "coco/AP_small": 0.07},
+        "per_class": {"Car": {"ultralytics/AP50": 0.42}},
+        "inference": {"ms": 8.5},
+    }
+    plain = new_ultralytics(tmp_path / "train", [0.1, 0.4, 0.3], seed=7)
+    ours = our_run(tmp_path / "ours", "a", [0.2, 0.3])
+    for folder in (plain, ours):
+        (folder / "evaluation.json").write_text(json.dumps(record))
+    row = compare([plain]).row(0, named=True)
+    assert (row["metrics_from"], row["mAP50"], row["mAP50-95"]) == ("evaluation.json", 0.42, 0.21)
+    assert (row["AP_small"], row["AP50/Car"], row["inference_ms"], row["precision"]) == (0.07, 0.42, 8.5, None)
+    assert (row["arm"], row["seed"], row["status"], row["best_epoch"], row["epochs"]) == ("train", 7, None, 2, 3)
+    assert compare([ours]).row(0, named=True)["metrics_from"] == "run.json"
+    (plain / "evaluation.json").write_text("[]")
+    with pytest.raises(InputError, match=r"evaluation\.json: expected a JSON object"):
+        compare([plain])
 
 
 def test_any_missing_or_null_field_is_an_empty_cell(tmp_path: Path) -> None:

@@ -5,13 +5,13 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from toy_evidence import evidence
 
 from frostline.analysis import estimate_arm, estimate_difference, holm
 from frostline.analysis.convergence import baseline_final, convergence_frame, cost_frame
 from frostline.analysis.depth import frost_line
 from frostline.analysis.findings import arm_frame, hypothesis_frame, needed_frame, pair_frame
 from frostline.analysis.words import word
+from toy_evidence import evidence
 
 ARMS = {"baseline": 0.30, "freeze_1_to_3": 0.33, "freeze_1_to_5": 0.30, "freeze_1_to_6": 0.20}
 
@@ -109,7 +109,7 @@ def test_convergence_and_cost_are_those_of_the_curves(tmp_path: Path) -> None:
 
 def test_an_arm_that_never_reaches_the_baseline_has_no_seconds(tmp_path: Path) -> None:
     curves = {"baseline": [0.6] * 5, "freeze_1_to_3": [0.4] * 5}
-    records = dict.fromkeys(curves, {"epoch_seconds": [1.0] * 5})
+    records = {arm: {"epoch_seconds": [1.0] * 5} for arm in curves}
     told = row(cost_frame(evidence(tmp_path, dict.fromkeys(curves, 0.3), curves=curves, **records)), "freeze_1_to_3")
     assert told["seconds_to_baseline"] is None and told["reached"] == 0
 

@@ -48,7 +48,7 @@ def test_without_a_source_the_message_says_how_to_give_one(light: Path) -> None:
     (light / "chroma/chroma.json").write_text(json.dumps(record))
     dataset = load_dataset(light / "chroma/data.yaml")
     with pytest.raises(
-        InputError, match="no light left.*give their folder with --source, or shadow masks with --masks"
+        InputError, match=r"no light left.*give their folder with --source, or shadow masks with --masks"
     ):
         find_sources(dataset)
     (light / "chroma/chroma.json").unlink()

@@ -7,9 +7,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import frostline as fl
+from frostline.analysis import RunScorer
 from frostline.analysis.coco import evaluate_coco
 from frostline.analysis.predictions import read_predictions
 from frostline.training import open_checkpoint
@@ -60,6 +62,26 @@ def test_recorded_detections_give_the_recorded_metrics(study: Path) -> None:
     assert again.map50 == json.loads((folder / "run.json").read_text())["metrics"]["coco/mAP50"]
     counts = dict(predictions.frame.group_by("kind").len().iter_rows())
     assert counts["image"] == 21 and counts["truth"] == 102
+
+
+@pytest.mark.parametrize("arm", ["baseline", "freeze_1_to_3", "freeze_1_to_6"])
+def test_ap_from_the_boxes_is_that_of_faster_coco_eval_and_of_ultralytics_validation(study: Path, arm: str) -> None:
+    folder = study / arm / "seed0"
+    record = json.loads((folder / "run.json").read_text())
+    predictions = read_predictions(folder / "predictions.parquet")
+    scorer = RunScorer(predictions)
+    ours = dict(zip(scorer.metrics, scorer(np.ones((1, len(scorer.images)), np.int32))[0], strict=True))
+    assert scorer.boxes.has_whole and record["metrics"]["ultralytics/mAP50"] > 0
+    for name in ("mAP50", "mAP50-95", "precision", "recall"):
+        assert ours[f"ultralytics/{name}"] == pytest.approx(record["metrics"][f"ultralytics/{name}"], abs=1e-4), name
+    coco = evaluate_coco(predictions.frame, predictions.settings.names, predictions.settings.max_det)
+    sizes = {"AP_small": coco.ap_small, "AP_medium": coco.ap_medium, "AP_large": coco.ap_large}
+    for name, value in {"mAP50": coco.map50, "mAP50-95": coco.map50_95, **sizes}.items():
+        assert ours[f"coco/{name}"] == pytest.approx(value, abs=1e-4), name
+    for index, name in predictions.settings.names.items():
+        assert ours[f"coco/AP/{name}"] == pytest.approx(coco.ap_per_class[index], abs=1e-4)
+        theirs = record["per_class"][name].get("ultralytics/AP50-95")
+        assert theirs is None or ours[f"ultralytics/AP/{name}"] == pytest.approx(theirs, abs=1e-4)
 
 
 def test_the_reference_helpers_see_every_layer_of_a_real_yolo(shared_dir: Path) -> None:

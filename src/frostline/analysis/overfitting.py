@@ -141,7 +141,7 @@ def gap_frame(evidence: Evidence, train_draws: int = TRAIN_DRAWS) -> pl.DataFram
         `images and seeds` where all runs of the arm kept their detections on training images (`images` with one seed),
         else `seeds`, or null where one seed without them tells of no spread. An arm without any gap has no row.
     """
-    rows = []
+    rows: list[tuple[str, float, float | None, float | None, str | None]] = []
     for panel in evidence.panels:
         train = resample_train(panel.runs, draws=train_draws, jackknife=evidence.method == "bca")
         for arm in panel.runs:

@@ -131,6 +131,8 @@ def needed(
         raise InputError("a difference of 0 cannot be found; give the smallest that matters")
     if not level < wanted < 1:
         raise InputError(f"a power of {wanted} is outside of ({level}, 1)")
+    if seeds < 2:  # of one arm; another may have more and so tell of its own spread, but not of this one's
+        seed_error = None
     one_seed = (seed_error or 0.0) * np.sqrt(seeds)
     one_image = image_error * np.sqrt(images)
 

@@ -11,7 +11,7 @@ import polars as pl
 from frostline.analysis.convergence import convergence_frame, cost_frame
 from frostline.analysis.depth import FrostLine, frost_line
 from frostline.analysis.evidence import Evidence
-from frostline.analysis.findings import arm_frame, hypothesis_frame, needed_frame
+from frostline.analysis.findings import arm_frame, cautions, hypothesis_frame, needed_frame
 from frostline.analysis.inference import ONE_POINT
 
 LEVEL = 0.05
@@ -30,16 +30,18 @@ class WordedVerdict:
         headline: the answer in one sentence.
         sentences: what stands behind it, what it cost, and what would make it surer.
         frost_line: how deep one may freeze, where depths were compared.
+        cautions: why the intervals may hold less often, or mean less, than they claim.
     """
 
     headline: str
     sentences: tuple[str, ...]
     frost_line: FrostLine | None
+    cautions: tuple[str, ...] = ()
 
     @property
     def text(self) -> str:
         """All of it as one paragraph."""
-        return " ".join((self.headline, *self.sentences))
+        return " ".join((self.headline, *self.sentences, *(f"Mind: {caution}." for caution in self.cautions)))
 
 
 @dataclass(frozen=True)
@@ -73,12 +75,12 @@ def word(evidence: Evidence, frames: Frames | None = None, margin: float = ONE_P
         margin: as in `arm_frame`.
     """
     frames = frames or Frames.of(evidence)
-    line = frost_line(evidence, margin=margin)
+    line, minded = frost_line(evidence, margin=margin), tuple(cautions(evidence))
     rows = {str(row["arm"]): row for row in frames.arms.iter_rows(named=True)}
     others = [row for arm, row in rows.items() if arm != evidence.baseline]
     compared = [row for row in others if row[f"{_METRIC}_difference"] is not None]
     if evidence.baseline is None or not compared:
-        return WordedVerdict(_without_baseline(evidence, rows), _answers(frames.hypotheses), line)
+        return WordedVerdict(_without_baseline(evidence, rows), _answers(frames.hypotheses), line, minded)
     better, worse = (_decided(compared, sign) for sign in (1, -1))
     told = {row["arm"] for row in (*better, *worse)}
     same = [row for row in compared if row[f"{_METRIC}_equivalent"] and row["arm"] not in told]
@@ -98,7 +100,7 @@ def word(evidence: Evidence, frames: Frames | None = None, margin: float = ONE_P
     sentences += _cost_sentences(frames, evidence.baseline, best or _fastest_as_good(frames, same))
     sentences += _surer(frames.needed, undecided, margin)
     sentences += _answers(frames.hypotheses)
-    return WordedVerdict(_headline(evidence, better, worse, same, undecided, margin), tuple(sentences), line)
+    return WordedVerdict(_headline(evidence, better, worse, same, undecided, margin), tuple(sentences), line, minded)
 
 
 def _decided(rows: Sequence[_Row], sign: int) -> list[_Row]:

@@ -27,15 +27,14 @@ def demo(
 
         frostline demo --seeds 0,1,2 --out runs/demo-3-seeds
     """
-    from frostline.analysis import compare_runs, find_runs
-    from frostline.cli.compare import print_comparison
+    from frostline.cli.evidence import progress
+    from frostline.cli.report import print_report
     from frostline.cli.watch import QuietObserver, watching
-    from frostline.report import write_comparison
+    from frostline.report import Report
     from frostline.studies import parse_seeds
-    from frostline.studies.demo import run_demo, verdict
+    from frostline.studies.demo import run_demo
     from frostline.studies.study import PlannedRun
     from frostline.training import choose_device, describe_device
-    from frostline.training.prepare import check_data
 
     started = time.perf_counter()
     chosen = choose_device(device)
@@ -58,16 +57,13 @@ def demo(
         result = run_demo(
             out, images=images, seeds=parse_seeds(seeds), device=chosen, observer=observer, step=step, on_run=on_run
         )
-        bar.console.print("[bold]5.[/bold] compare", highlight=False)
-    comparison = compare_runs(find_runs([result.study.folder]), ("mAP50", "mAP50-95"))
-    written = write_comparison(comparison, ("mAP50", "mAP50-95"), out / "comparison.png")
-    print_comparison(comparison, ("mAP50", "mAP50-95"))
-    typer.echo(f"pretrained on sRGB: mAP50 {result.pretrained.map50:.3f} on sRGB images")
-    validation = len(check_data(result.study.file.data).dataset.val)
+        bar.console.print("[bold]5.[/bold] report", highlight=False)
     if result.outcome.finished:
-        typer.echo(verdict(result.outcome.finished, validation))
-    for path in written:
-        typer.echo(str(path))
+        with progress() as advance:
+            report = Report.from_study(result.study, advance=advance)
+            page = report.write(result.study.folder / "report", advance)
+        print_report(report, page)
+    typer.echo(f"pretrained on sRGB: mAP50 {result.pretrained.map50:.3f} on sRGB images")
     typer.echo(f"{(time.perf_counter() - started) / 60:.1f} minutes")
     if not result.outcome.complete:
         raise typer.Exit(1)

@@ -139,4 +139,4 @@ def _classes(per_class: Mapping[str, Mapping[str, Any]]) -> Any:
 
 
 def _number(value: float | None) -> str:
-    return "" if value is None else f"{value:.4f}"
+    return "-" if value is None else f"{value:.4f}"

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from frostline.cli.evidence import Baseline, Confidence, Draws, MethodChoice, MethodOption, Unfinished
+
+if TYPE_CHECKING:
+    from frostline.report import Report
 
 
 def report(
@@ -41,7 +44,7 @@ def report(
         frostline report runs/freeze-depth --method bca --draws 5000
     """
     from frostline.cli.console import pure_stdout
-    from frostline.cli.evidence import print_table, progress
+    from frostline.cli.evidence import progress
     from frostline.report import Report
 
     with pure_stdout(as_json), progress() as advance:
@@ -53,13 +56,22 @@ def report(
     if as_json:
         typer.echo((page.parent / "report.json").read_text(encoding="utf-8"))
         return
-    print_table(made.tables["arms"])
-    typer.echo(f"\n{made.verdict.headline}")
-    for sentence in made.verdict.sentences:
+    print_report(made, page)
+
+
+def print_report(report: Report, page: Path) -> None:
+    """Print the main table, the verdict, what is to be minded, and where the files are."""
+    from frostline.cli.evidence import print_table
+
+    print_table(report.main)
+    typer.echo(f"\n{report.verdict.headline}")
+    for sentence in report.verdict.sentences:
         typer.echo(f"  {sentence}")
-    serious = [one for one in made.diagnoses if one.severity != "note"]
-    for one in serious:
-        typer.echo(f"{one.severity}: {one.title}{f' ({one.about})' if one.about else ''}")
+    for caution in report.verdict.cautions:
+        typer.echo(f"  Mind: {caution}.")
+    for one in report.diagnoses:
+        if one.severity != "note":
+            typer.echo(f"{one.severity}: {one.title}{f' ({one.about})' if one.about else ''}")
     typer.echo(f"\n{page}\nfigures, tables (csv, md, tex) and report.json in {page.parent}")
 
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from frostline.analysis import RunFolder, compare_to_baseline, estimate_arm, headline
 from frostline.analysis.evidence import Evidence
+from frostline.analysis.findings import freeze_depth
 from frostline.analysis.intervals import Estimate
 
 
@@ -60,7 +61,7 @@ def arm_values(evidence: Evidence, metric: str, arms: Sequence[str]) -> list[Arm
         known = [value for value in seeds.values() if np.isfinite(value)]
         if not known:
             continue
-        depth = arm_depth(runs)
+        depth = freeze_depth(runs)
         bounded = estimate is not None and np.isfinite(estimate.low)
         found.append(
             ArmValue(
@@ -76,12 +77,6 @@ def arm_values(evidence: Evidence, metric: str, arms: Sequence[str]) -> list[Arm
             )
         )
     return found
-
-
-def arm_depth(runs: Sequence[RunFolder]) -> int | None:
-    """Give the depth that all runs of an arm share; None for other plans."""
-    depths = {run.freeze_depth for run in runs}
-    return depths.pop() if len(depths) == 1 else None
 
 
 def start_of(run: RunFolder) -> tuple[str, ...]:

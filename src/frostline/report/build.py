@@ -162,7 +162,11 @@ class Report:
             "schema": 1,
             "frostline": __version__,
             "title": self.title,
-            "verdict": {"headline": self.verdict.headline, "sentences": list(self.verdict.sentences)},
+            "verdict": {
+                "headline": self.verdict.headline,
+                "sentences": list(self.verdict.sentences),
+                "cautions": list(self.verdict.cautions),
+            },
             "frost_line": None if line is None else vars(line),
             "options": {
                 "baseline": self.evidence.baseline,

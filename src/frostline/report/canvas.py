@@ -1,202 +1,118 @@
-"""What the report's figures share: the sheet they are drawn on, an arm's marks, and labels that keep apart."""
+"""What every figure begins and ends with: a blank page in the project's look, and its file, whole or not at all."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 import matplotlib
-import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
 from matplotlib.layout_engine import ConstrainedLayoutEngine
-from matplotlib.lines import Line2D
-from matplotlib.ticker import FuncFormatter, MaxNLocator
-from numpy.typing import NDArray
+from matplotlib.textpath import TextToPath
 
-from frostline.report.palette import ArmStyle
+from frostline.errors import InputError
+from frostline.files import written_beside
 from frostline.report.style import DPI, STYLE
 
-WIDTH = 11.0
-"""Of a figure, in inches: a page."""
-MOST_ARMS = 36
-"""That one figure shows; from there on, looks repeat (see `arm_styles`)."""
-GREY, FAINT, FROST = "#555555", "#999999", "#5AA9D6"
+FORMATS = (".png", ".svg", ".pdf")
 
 
-def styled(draw: Callable[[], Figure]) -> Callable[[], Figure]:
-    """Give a function that draws a figure in the shared look, whatever the caller's own settings are.
+def check_format(out: Path) -> None:
+    """Make sure, before the work, that a figure can be written under such a name.
 
-    The layout is settled here, once: each file that it is saved to would do it anew, which takes as long as drawing.
+    Raises:
+        InputError: the suffix is none of `FORMATS`.
     """
-
-    def drawn() -> Figure:
-        with matplotlib.rc_context(STYLE):
-            figure = draw()
-            figure.draw_without_rendering()
-            figure.set_layout_engine("none")
-            return figure
-
-    return drawn
+    if out.suffix.lower() not in FORMATS:
+        raise InputError(f"{out}: expected a name that ends in {', '.join(FORMATS)}")
 
 
-def sheet(width: float, height: float, hspace: float = 0.04, wspace: float = 0.03) -> Figure:
-    """Make an empty figure of so many inches that lays itself out; no state is shared between two of them."""
-    figure = Figure(figsize=(width, height), dpi=DPI)
+def blank_figure(width: float, height: float, dpi: float = DPI, pad: float = 0.1, space: float = 0.02) -> Figure:
+    """Make an empty figure with a canvas of its own, so that no state is shared between two figures.
+
+    Args:
+        width, height: in inches.
+        dpi: of the file, where it has pixels.
+        pad: inches around every panel.
+        space: further room between panels, as a share of a panel's size.
+    """
+    figure = Figure(figsize=(width, height), dpi=dpi)
     FigureCanvasAgg(figure)
-    figure.set_layout_engine(ConstrainedLayoutEngine(w_pad=0.08, h_pad=0.08, wspace=wspace, hspace=hspace))
+    figure.set_layout_engine(ConstrainedLayoutEngine(w_pad=pad, h_pad=pad, wspace=space, hspace=space))
     return figure
 
 
+def free_figure(width: float, height: float) -> Figure:
+    """Make an empty figure whose panels lie where `panel` puts them: with many panels a layout takes seconds.
+
+    Args:
+        width, height: in inches.
+    """
+    figure = Figure(figsize=(width, height), dpi=DPI)
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def panel(figure: Figure, left: float, top: float, width: float, height: float) -> Axes:
+    """Add a panel to a `free_figure`.
+
+    Args:
+        figure: it.
+        left, top: of the panel's upper left corner, in inches from that of the figure.
+        width, height: of the panel without its labels, in inches.
+    """
+    across, down = figure.get_size_inches()
+    return figure.add_axes((left / across, 1 - (top + height) / down, width / across, height / down))
+
+
+def note(figure: Figure, text: str, left: float, top: float, size: float = 8, **look: Any) -> None:
+    """Write into a `free_figure`, down from a point that is given in inches from its upper left corner."""
+    across, down = figure.get_size_inches()
+    look = {"color": "#555555", "va": "top"} | look
+    figure.text(left / across, 1 - top / down, text, fontsize=size, **look)
+
+
+def text_width(texts: Iterable[str], size: float) -> float:
+    """Measure the longest of some texts, in inches.
+
+    Args:
+        texts: of one line each.
+        size: of the font, in points.
+    """
+    font = FontProperties(family="DejaVu Sans", size=size)  # that of STYLE
+    measure = TextToPath().get_text_width_height_descent
+    return max((measure(text, font, ismath=False)[0] for text in texts), default=0.0) / 72
+
+
+def save_figure(figure: Figure, out: Path) -> Path:
+    """Write a figure in the format that its name asks for.
+
+    Args:
+        figure: it.
+        out: the file; its suffix (.png, .svg or .pdf) chooses the format. Its folder is made if missing.
+
+    Returns:
+        `out`.
+
+    Raises:
+        InputError: another suffix, or the file cannot be written.
+    """
+    check_format(out)
+    try:
+        with matplotlib.rc_context(STYLE), written_beside(out) as beside:
+            if figure.get_layout_engine() is not None:  # once: a figure in two formats would be laid out twice
+                figure.draw_without_rendering()
+                figure.set_layout_engine("none")
+            figure.savefig(beside, format=out.suffix.lower()[1:])
+    except OSError as error:
+        raise InputError(f"{out}: cannot be written ({error.strerror or error})") from None
+    return out
+
+
 def shortened(name: str, longest: int = 28) -> str:
-    """Cut the middle out of a name that is too long for its place."""
-    return name if len(name) <= longest else f"{name[: longest // 2]}…{name[-(longest // 2 - 1) :]}"
-
-
-def listed(names: Sequence[str], most: int = 4) -> str:
-    """Name some things in a sentence, the first ones of many."""
-    shown = [shortened(name, 40) for name in names[:most]]
-    return ", ".join(shown) + (f" and {len(names) - most} more" if len(names) > most else "")
-
-
-def shown_arms(arms: Sequence[str], baseline: str | None) -> tuple[list[str], str]:
-    """Choose the arms that a figure shows, and the sentence that says so: the first ones, with the baseline.
-
-    Returns:
-        The arms in their order, and a sentence for the caption, empty where all are shown.
-    """
-    if len(arms) <= MOST_ARMS:
-        return list(arms), ""
-    first = [arm for arm in arms if arm != baseline][: MOST_ARMS - (baseline in arms)]
-    kept = set(first) | ({baseline} if baseline in arms else set())
-    return [arm for arm in arms if arm in kept], f" The first {MOST_ARMS} of {len(arms)} arms."
-
-
-def marks(style: ArmStyle, **more: Any) -> dict[str, Any]:
-    """Give Matplotlib's arguments for points of an arm: its colour and marker, with a white edge."""
-    look = {"color": style.colour, "marker": style.marker, "linestyle": "none", "markeredgecolor": "white"}
-    return {**look, "markeredgewidth": 0.6, **more}
-
-
-def strokes(style: ArmStyle, width: float = 1.5, **more: Any) -> dict[str, Any]:
-    """Give Matplotlib's arguments for a line of an arm; its dash keeps its length whatever the width."""
-    dash = tuple(part * 1.6 / width for part in style.dash)
-    return {"color": style.colour, "linestyle": (0, dash or None), "linewidth": width, **more}
-
-
-def arm_legend(figure: Figure, labels: Mapping[str, str], styles: Mapping[str, ArmStyle], markers: bool = True) -> None:
-    """Put the legend of the arms above a figure, in as many columns as fit its width."""
-    handles = [
-        Line2D([], [], **(strokes(styles[arm], 1.6) | ({"marker": styles[arm].marker} if markers else {})),
-               markersize=6, markeredgecolor="white", markeredgewidth=0.5, label=label)
-        for arm, label in labels.items()
-    ]  # fmt: skip
-    widest = max(map(len, labels.values()), default=1)
-    columns = max(1, min(len(handles), int((figure.get_figwidth() - 0.4) / (0.75 + 0.064 * widest))))
-    figure.legend(
-        handles=handles, loc="outside upper left", ncols=columns, frameon=False, handlelength=3.4, fontsize=8,
-        columnspacing=1.4, labelspacing=0.35,
-    )  # fmt: skip
-
-
-def in_percent(axis: Any, ticks: int = 6) -> None:
-    """Write shares of one as percent on an axis."""
-    axis.set_major_locator(MaxNLocator(ticks, steps=[1, 2, 2.5, 5, 10]))
-    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:.10g}"))
-
-
-def whole_epochs(axes: Axes, last: int, ticks: int = 8) -> None:
-    """Make room for epochs 1 to `last`, with ticks at whole ones."""
-    axes.xaxis.set_major_locator(MaxNLocator(ticks, steps=[1, 2, 5, 10], integer=True, min_n_ticks=1))
-    margin = max(0.03 * (last - 1), 0.1)
-    axes.set_xlim(1 - min(margin, 0.5), last + margin)  # no tick at an epoch 0 that never was
-
-
-def spread_out(wanted: Sequence[float], gap: float) -> NDArray[np.float64]:
-    """Move numbers as little as possible so that they stand `gap` apart; their order stays.
-
-    Args:
-        wanted: (n,) where each would like to be.
-        gap: least distance between two.
-
-    Returns:
-        (n,) places in the order given, which minimise the sum of squared moves.
-
-    Source: pool adjacent violators (Barlow et al., "Statistical Inference under Order Restrictions", 1972).
-    """
-    values = np.asarray(wanted, dtype=np.float64)
-    order = np.argsort(values, kind="stable")
-    blocks: list[tuple[float, int]] = []  # mean of what is left once the gaps are taken off, and how many
-    for rank, index in enumerate(order):
-        mean, count = float(values[index]) - gap * rank, 1
-        while blocks and blocks[-1][0] >= mean:
-            before, more = blocks.pop()
-            mean, count = (mean * count + before * more) / (count + more), count + more
-        blocks.append((mean, count))
-    placed = np.empty(len(values))
-    placed[order] = np.repeat([mean for mean, _ in blocks], [count for _, count in blocks]) + gap * np.arange(len(values))
-    return placed
-
-
-def label_points(
-    axes: Axes, places: Sequence[tuple[float, float]], labels: Sequence[str], colours: Sequence[str], size: float = 8
-) -> None:
-    """Write a label at every point where it hides no other label or point, with a thin line to those further away.
-
-    Limits of the axes must be set before. The layout is settled once, to measure in pixels.
-
-    Args:
-        axes: where the points are drawn.
-        places: (x, y) of each point, in data coordinates.
-        labels, colours: of each point.
-        size: of the letters, points.
-    """
-    figure = axes.figure
-    figure.draw_without_rendering()
-    pixel = figure.dpi / 72
-    points = axes.transData.transform(np.asarray(places, dtype=np.float64).reshape(-1, 2))
-    frame = axes.get_window_extent()
-    taken: list[NDArray[np.float64]] = [np.array([x, y, x, y]) + 5 * pixel * np.array([-1, -1, 1, 1]) for x, y in points]
-    # Points in a crowd choose first: the others have room anyway.
-    crowd = [int((np.hypot(*(points - point).T) < 60 * pixel).sum()) for point in points]
-    for i in sorted(range(len(labels)), key=lambda i: -crowd[i]):
-        text = axes.annotate(labels[i], places[i], fontsize=size, color=colours[i], annotation_clip=False)
-        extent = text.get_window_extent()
-        text.remove()
-        dx, dy, box = _free_place(points[i], (extent.width, extent.height), taken, frame.extents, pixel)
-        taken.append(box)
-        far = np.hypot(dx, dy) > 22 * pixel
-        axes.annotate(
-            labels[i], places[i], xytext=((box[0] - points[i][0]) / pixel, (box[1] - points[i][1]) / pixel),
-            textcoords="offset points", fontsize=size, color=colours[i], annotation_clip=False, zorder=6,
-            ha="left", va="bottom",
-            arrowprops={"arrowstyle": "-", "color": colours[i], "linewidth": 0.5, "alpha": 0.7, "shrinkB": 4,
-                        "relpos": (0.5, 0.5)} if far else None,
-        )  # fmt: skip
-
-
-def _free_place(
-    point: NDArray[np.float64], size: tuple[float, float], taken: Sequence[NDArray[np.float64]], frame: Any, pixel: float
-) -> tuple[float, float, NDArray[np.float64]]:
-    """Find the nearest place around a point whose box covers least: (dx, dy) to its centre, and the box."""
-    width, height = size
-    best: tuple[float, float, float, NDArray[np.float64]] | None = None
-    for radius in (8, 14, 22, 32, 44, 58, 74):
-        for angle in np.deg2rad([0, 180, 90, 270, 45, 135, 315, 225, 20, 160, 340, 200]):
-            reach = radius * pixel
-            dx, dy = np.cos(angle) * (reach + width / 2), np.sin(angle) * (reach + height / 2)
-            x, y = point[0] + dx, point[1] + dy
-            box = np.array([x - width / 2, y - height / 2, x + width / 2, y + height / 2])
-            over = sum(_overlap(box, other) for other in taken) / (width * height)
-            outside = width * height - _overlap(box, frame)
-            cost = 40 * over + 60 * max(outside, 0) / (width * height) + radius / 20 + 0.02 * abs(float(np.sin(angle)))
-            if best is None or cost < best[0]:
-                best = cost, float(dx), float(dy), box
-    assert best is not None
-    return best[1], best[2], best[3]
-
-
-def _overlap(a: Any, b: Any) -> float:
-    across, up = min(a[2], b[2]) - max(a[0], b[0]), min(a[3], b[3]) - max(a[1], b[1])
-    return float(across * up) if across > 0 and up > 0 else 0.0
+    """Leave out the middle of a name that is too long to be drawn."""
+    return name if len(name) <= longest else f"{name[: longest // 2]}…{name[-((longest - 1) // 2) :]}"

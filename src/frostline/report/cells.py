@@ -49,7 +49,7 @@ def cell(row: Mapping[str, Any], column: Column) -> Cell:
     value = row.get(column.key)
     number = _number(value)
     if number is None or column.kind == "text" or isinstance(value, bool):
-        text = "" if value is None or isinstance(value, float) and not math.isfinite(value) else _words(value)
+        text = "" if value is None or (isinstance(value, float) and not math.isfinite(value)) else _words(value)
         return Cell(value if isinstance(value, str | bool) else text or None, text)
     write, unit = _writer(column.kind, number)
     low, high = (_number(row.get(key)) if key else None for key in (column.low, column.high))
@@ -71,25 +71,23 @@ def cell_text(value: object, kind: Kind) -> str:
 
 def _writer(kind: Kind, scale: float) -> tuple[Callable[[float], str], str]:
     """Give how numbers of a kind are written, and their unit: both ends of an interval as the value, `scale`."""
-    if kind == "percent":
-        return (lambda value: _plain(f"{100 * value:.1f}")), ""
-    if kind == "points":
-        return (lambda value: _plain(f"{100 * value:+.1f}")), ""
-    if kind == "p":
-        return (lambda value: f"<{_LEAST_P}" if value < _LEAST_P else f"{value:.3f}"), ""
-    if kind == "bytes":
-        return (lambda value: f"{value / _GIB:.2f}"), "GiB"
-    if kind == "seconds":
-        if abs(scale) >= _HOUR:
-            return (lambda value: f"{value / _HOUR:.1f}"), "h"
-        places = 2 if abs(scale) < 10 else 1 if abs(scale) < 100 else 0
-        return (lambda value: f"{value:.{places}f}"), "s"
-    if kind == "count":
-        return (lambda value: f"{value:,.0f}" if value == round(value) else f"{value:,.1f}"), ""
-    return (lambda value: _general(value, "+" if kind == "signed" else "")), ""
+    if kind == "seconds" and abs(scale) >= _HOUR:
+        return (lambda value: f"{value / _HOUR:.1f}"), "h"
+    places = 2 if abs(scale) < 10 else 1 if abs(scale) < 100 else 0
+    writers: Mapping[Kind, Callable[[float], str]] = {
+        "percent": lambda value: _plain(f"{100 * value:.1f}"),
+        "points": lambda value: _plain(f"{100 * value:+.1f}"),
+        "p": lambda value: f"<{_LEAST_P}" if value < _LEAST_P else f"{value:.3f}",
+        "bytes": lambda value: f"{value / _GIB:.2f}",
+        "seconds": lambda value: f"{value:.{places}f}",
+        "count": lambda value: f"{value:,.0f}" if value == round(value) else f"{value:,.1f}",
+        "signed": lambda value: _general(value, "+"),
+    }
+    units: Mapping[Kind, str] = {"bytes": "GiB", "seconds": "s"}
+    return writers.get(kind, _general), units.get(kind, "")
 
 
-def _general(value: float, sign: str) -> str:
+def _general(value: float, sign: str = "") -> str:
     size = abs(value)
     if size >= 10_000:
         return f"{value:{sign},.0f}"

@@ -13,7 +13,8 @@ from matplotlib.figure import Figure
 from frostline.analysis.evidence import Evidence
 from frostline.report import hover
 from frostline.report.arm_values import ArmValue, arm_values, interval_sentence
-from frostline.report.canvas import FAINT, FROST, WIDTH, in_percent, marks, sheet, shortened, shown_arms, spread_out, styled
+from frostline.report.canvas import shortened
+from frostline.report.chartparts import FAINT, FROST, WIDTH, in_percent, marks, sheet, shown_arms, spread_out, styled
 from frostline.report.depth import LEAST_SPAN
 from frostline.report.model import Chart
 from frostline.report.palette import ArmStyle, arm_styles
@@ -35,11 +36,11 @@ def depth_charts(evidence: Evidence, frost_line: int | None = None) -> list[Char
     if not values:
         return []
     styles = arm_styles(evidence.arms)
-    order = _places(next(iter(values.values())), frost_line)
+    order = _Places(next(iter(values.values())), frost_line)
     joined = any(len(_joined(found)) > 1 for found in values.values())
     caption = (
-        "mAP of the best checkpoint, Ultralytics' definition, on the validation split; mean over seeds, small points are "
-        "seeds. "
+        "mAP of the best checkpoint, Ultralytics' definition, on the validation split; mean over seeds, small "
+        "points are seeds. "
         + ("The grey line joins arms that differ in nothing but their depth. " if joined else "")
         + ("The grey band is the baseline's interval. " if evidence.baseline is not None else "")
         + ("The frost line is the depth that this study recommends. " if frost_line is not None else "")
@@ -90,10 +91,6 @@ class _Places:
         """Give the place of a depth: that of the plain arm with it, else to scale."""
         at = [self.x[value.arm] for value in self.deep if value.depth == depth and value.plain]
         return at[0] if at else self.scale * (depth - self.low)
-
-
-def _places(values: Sequence[ArmValue], frost_line: int | None) -> _Places:
-    return _Places(values, frost_line)
 
 
 def _joined(values: Sequence[ArmValue]) -> list[ArmValue]:
@@ -164,7 +161,8 @@ def _ticks(axes: Axes, places: _Places, side: int, last: bool) -> None:
     depths: dict[int, list[float]] = {}
     for value, x in zip(group, at, strict=True):
         depths.setdefault(value.depth or 0, []).append(x)
-    axes.set_xticks(*(([np.mean(here) for here in depths.values()], list(depths)) if side == 0 else ([], [])))
+    middles = [float(np.mean(here)) for here in depths.values()]
+    axes.set_xticks(middles if side == 0 else [], map(str, depths) if side == 0 else [])
     axes.tick_params("x", length=2, labelbottom=last)
     margin = 0.35 if side == 0 else 0.28
     axes.set_xlim(min(at) - margin, max(at) + margin)
@@ -194,7 +192,15 @@ def _interactive(
     values: Mapping[str, Sequence[ArmValue]], places: _Places, styles: Mapping[str, ArmStyle], baseline: str | None,
     frost_line: int | None,
 ) -> dict[str, Any]:  # fmt: skip
-    layout = hover.panels(list(values), 1, gap=(0.07, 0.1), height=330, y={"tickformat": ".0%", "rangemode": "tozero"})
+    layout = hover.panels(
+        list(values),
+        1,
+        gap=(0.07, 0.08),
+        height=330,
+        x={"zeroline": False},
+        y={"tickformat": ".0%", "rangemode": "tozero"},
+    )
+    layout["margin"]["b"] = 110  # names stand on their side
     apart = places.widths[0] + 0.3
     x = {value.arm: places.x[value.arm] for value in places.deep}
     x |= {value.arm: apart + places.x[value.arm] for value in places.others}
@@ -204,7 +210,12 @@ def _interactive(
     layout["shapes"] = []
     for panel, (metric, found) in enumerate(values.items(), start=1):
         number = "" if panel == 1 else str(panel)
-        layout[f"xaxis{number}"] |= {"tickvals": hover.numbers(x.values()), "ticktext": list(names.values()), "tickangle": -60}
+        layout[f"xaxis{number}"] |= {
+            "tickvals": hover.numbers(x.values()),
+            "ticktext": list(names.values()),
+            "tickangle": -60,
+            "showticklabels": panel == len(values),
+        } | ({"matches": f"x{len(values)}"} if panel < len(values) else {})
         joined = _joined(found)
         if len(joined) > 1:
             data.append(
@@ -221,8 +232,8 @@ def _interactive(
         if frost_line is not None and places.deep:
             at = places.of_depth(frost_line)
             layout["shapes"].append(
-                {"type": "line", "xref": f"x{number}", "yref": f"y{number} domain", "x0": at, "x1": at, "y0": 0, "y1": 1,
-                 "line": {"color": FROST, "width": 3}, "layer": "below"}
+                {"type": "line", "xref": f"x{number}", "yref": f"y{number} domain", "x0": at, "x1": at, "y0": 0,
+                 "y1": 1, "line": {"color": FROST, "width": 3}, "layer": "below"}
             )  # fmt: skip
             layout["annotations"].append(
                 {"text": f"❄ frost line: {frost_line}", "x": at, "y": 1, "xref": f"x{number}", "font": {"color": FROST},
@@ -238,14 +249,16 @@ def _traces(value: ArmValue, style: ArmStyle, x: float, metric: str, panel: int)
     if value.low is not None and value.high is not None:
         told += f" ({value.low:.1%} to {value.high:.1%})"
     plan = "another plan" if value.depth is None else f"{value.depth} leading layers frozen"
-    mean = hover.points(value.arm, style, [x], [value.value], f"{told}<br>{plan}, {len(value.seeds)} seeds", 11, axes=panel)
+    mean = hover.points(
+        value.arm, style, [x], [value.value], f"{told}<br>{plan}, {len(value.seeds)} seeds", 11, axes=panel
+    )
     if value.low is not None:
         mean["error_y"] = {**hover.interval([value.value], [value.low], [value.high]), "color": style.colour}
     if len(value.seeds) < 2:
         return [mean]
     labels = [f"seed {seed}" for seed in value.seeds]
     seeds = hover.points(
-        value.arm, style, [x + 0.08] * len(labels), value.seeds.values(), f"{metric} %{{y:.1%}}, %{{text}}", 5, axes=panel,
-        text=labels, opacity=0.6,
+        value.arm, style, [x + 0.08] * len(labels), value.seeds.values(), f"{metric} %{{y:.1%}}, %{{text}}", 5,
+        axes=panel, text=labels, opacity=0.6,
     )  # fmt: skip
     return [mean, seeds]

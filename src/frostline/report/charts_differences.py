@@ -16,7 +16,8 @@ from frostline.analysis.inference import ONE_POINT
 from frostline.analysis.intervals import Estimate
 from frostline.report import hover
 from frostline.report.arm_values import differences
-from frostline.report.canvas import GREY, WIDTH, marks, sheet, shortened, shown_arms, styled
+from frostline.report.canvas import shortened
+from frostline.report.chartparts import GREY, WIDTH, marks, sheet, shown_arms, styled
 from frostline.report.model import Chart
 from frostline.report.palette import ArmStyle, arm_styles
 
@@ -35,11 +36,11 @@ def difference_charts(evidence: Evidence) -> list[Chart]:
     level = 1 - evidence.confidence
     cautions = dict.fromkeys(caution for estimate, _ in first.values() for caution in estimate.cautions)
     caption = (
-        f"Mean over seeds of arm minus {shortened(str(evidence.baseline))}, in points of mAP, Ultralytics' definition, of "
-        f"the best checkpoint. Intervals: {evidence.confidence:.0%}, paired over the same {evidence.draws} draws of images "
-        f"and, where shared, the same seeds ({evidence.method}); each for its own arm. Filled: p below {level:.2g} after "
-        f"Holm's adjustment for {len(differences(evidence, _METRICS[0]))} comparisons; hollow: not. The grey band is one "
-        "point either way."
+        f"Mean over seeds of arm minus {shortened(str(evidence.baseline))}, in points of mAP, Ultralytics' "
+        f"definition, of the best checkpoint. Intervals: {evidence.confidence:.0%}, paired over the same "
+        f"{evidence.draws} draws of images and, where shared, the same seeds ({evidence.method}); each for its own "
+        f"arm. Filled: p below {level:.2g} after Holm's adjustment for {len(differences(evidence, _METRICS[0]))} "
+        "comparisons; hollow: not. The grey band is one point either way."
         + "".join(f" Caution: {caution}." for caution in cautions)
         + cut
     )
@@ -106,25 +107,29 @@ def _row(axes: Axes, row: int, estimate: Estimate, p: float, style: ArmStyle, le
 
 def _interactive(found: _Found, order: Sequence[str], styles: Mapping[str, ArmStyle], level: float) -> dict[str, Any]:
     titles = [f"{metric}, points" for metric in found]
-    names = {"tickvals": list(range(len(order))), "ticktext": [hover.written(shortened(arm)) for arm in order]}
+    names = {"tickvals": list(range(len(order))), "ticktext": [hover.written(shortened(arm)) for arm in order]} | {
+        "zeroline": False
+    }
     layout = hover.panels(titles, len(titles), x={"zeroline": True, "ticksuffix": ""}, y=names, gap=(0.06, 0.1),
                           height=26 * len(order) + 60)  # fmt: skip
     layout["margin"]["l"] = 150
     data, layout["shapes"] = [], []
     for panel, (metric, of_metric) in enumerate(found.items(), start=1):
         number = "" if panel == 1 else str(panel)
-        layout[f"yaxis{number}"] |= {"showticklabels": panel == 1, "matches": "y" if panel > 1 else None}
+        layout[f"yaxis{number}"] |= {"showticklabels": False, "matches": "y"} if panel > 1 else {}
         layout["shapes"].append(
-            {"type": "rect", "xref": f"x{number}", "yref": f"y{number} domain", "x0": -100 * ONE_POINT, "layer": "below",
-             "x1": 100 * ONE_POINT, "y0": 0, "y1": 1, "fillcolor": hover.faint("#777777", 0.15), "line": {"width": 0}}
+            {"type": "rect", "xref": f"x{number}", "yref": f"y{number} domain", "layer": "below",
+             "x0": -100 * ONE_POINT, "x1": 100 * ONE_POINT, "y0": 0, "y1": 1,
+             "fillcolor": hover.faint("#777777", 0.15), "line": {"width": 0}}
         )  # fmt: skip
         for row, arm in enumerate(order):
             if arm not in of_metric:
                 continue
             estimate, p = of_metric[arm]
             told = (
-                f"{metric} {_signed(100 * estimate.value)} [{_signed(100 * estimate.low)}, {_signed(100 * estimate.high)}]"
-                f" points<br>{_p(p)} after Holm, {estimate.seeds} seeds, {estimate.images} images"
+                f"{metric} {_signed(100 * estimate.value)} [{_signed(100 * estimate.low)}, "
+                f"{_signed(100 * estimate.high)}] points<br>{_p(p)} after Holm, {estimate.seeds} seeds, "
+                f"{estimate.images} images"
             )
             trace = hover.points(arm, styles[arm], [100 * estimate.value], [row], told, 10, axes=panel)
             if not p < level:

@@ -16,7 +16,8 @@ from frostline.analysis import RunFolder
 from frostline.analysis.evidence import Evidence
 from frostline.report import hover
 from frostline.report.arm_values import ArmValue, arm_values, interval_sentence
-from frostline.report.canvas import FAINT, in_percent, label_points, marks, sheet, shortened, shown_arms, styled
+from frostline.report.canvas import shortened
+from frostline.report.chartparts import FAINT, in_percent, label_points, marks, sheet, shown_arms, styled
 from frostline.report.depth import LEAST_SPAN
 from frostline.report.model import Chart
 from frostline.report.palette import ArmStyle, arm_styles
@@ -30,7 +31,7 @@ class TimedArm:
 
     Attributes:
         value: the metric with its interval.
-        seconds: median over seeds of median epoch seconds times epochs.
+        seconds: mean over seeds of median epoch seconds times epochs.
         low, high: of the quickest and the slowest seed.
     """
 
@@ -40,7 +41,7 @@ class TimedArm:
     high: float
 
 
-def training_seconds(run: RunFolder) -> float | None:
+def seconds_to_train(run: RunFolder) -> float | None:
     """Give a run's time to train: its median epoch times its epochs, so that one slow epoch does not count; or None."""
     epochs = run.results.height if run.results is not None else len(run.value("epoch_seconds") or ())
     return run.seconds_an_epoch * epochs if run.seconds_an_epoch is not None and epochs else None
@@ -50,14 +51,14 @@ def timed_arms(evidence: Evidence, metric: str, arms: Sequence[str]) -> list[Tim
     """Give the arms that have both a time and a metric."""
     found = []
     for value in arm_values(evidence, metric, arms):
-        seconds = [s for run in evidence.runs_of(value.arm) if (s := training_seconds(run)) is not None]
+        seconds = [s for run in evidence.runs_of(value.arm) if (s := seconds_to_train(run)) is not None]
         if seconds:
-            found.append(TimedArm(value, statistics.median(seconds), min(seconds), max(seconds)))
+            found.append(TimedArm(value, statistics.fmean(seconds), min(seconds), max(seconds)))
     return found
 
 
 def pareto_front(points: Sequence[TimedArm]) -> list[TimedArm]:
-    """Give the arms, by rising time, that no arm beats: none is as quick or quicker and as good or better, and differs."""
+    """Give the arms, by rising time, that no other beats: none is as quick and better, or as good and quicker."""
     front: list[TimedArm] = []
     for point in sorted(points, key=lambda point: (point.seconds, -point.value.value)):
         if not front or point.value.value > front[-1].value.value:
@@ -74,10 +75,10 @@ def time_charts(evidence: Evidence) -> list[Chart]:
     styles = arm_styles(evidence.arms)
     front = pareto_front(found)
     caption = (
-        f"{_METRIC} of the best checkpoint, Ultralytics' definition, against the time to train: median seconds of an epoch "
-        "times the number of epochs, median over seeds; horizontal lines reach from the quickest to the slowest seed. "
-        "Times are comparable where the runs had the same machine to themselves. The grey line joins the Pareto front: no "
-        "other arm is both quicker and better. "
+        f"{_METRIC} of the best checkpoint, Ultralytics' definition, against the time to train: median seconds of an "
+        "epoch times the number of epochs, mean over seeds; horizontal lines reach from the quickest to the slowest "
+        "seed (or to the frame). Times are comparable where the runs had the same machine to themselves. The grey "
+        "line joins the Pareto front: no other arm is both quicker and better. "
         + interval_sentence(evidence, [point.value for point in found])
         + cut
     )
@@ -163,7 +164,9 @@ def _interactive(
          "y": hover.numbers(point.value.value for point in front), "line": {"color": FAINT, "width": 2},
          "hoverinfo": "skip", "name": "Pareto front", "showlegend": False}
     ]  # fmt: skip
-    for point in found:
+    names = [shortened(point.value.arm) for point in found]
+    sides = hover.free_sides([(point.seconds, point.value.value) for point in found], names)
+    for point, label, side in zip(found, names, sides, strict=True):
         value, style = point.value, styles[point.value.arm]
         told = f"{_METRIC} %{{y:.1%}}"
         if value.low is not None and value.high is not None:
@@ -171,7 +174,7 @@ def _interactive(
         told += f"<br>{point.seconds / unit:.3g} {name} (seeds {point.low / unit:.3g} to {point.high / unit:.3g})"
         told += "<br>on the Pareto front" if point in front else ""
         trace = hover.points(value.arm, style, [point.seconds / unit], [value.value], told, 12)
-        trace |= {"mode": "markers+text", "text": [hover.written(shortened(value.arm))], "textposition": "top center"}
+        trace |= {"mode": "markers+text", "text": [hover.written(label)], "textposition": side}
         trace["error_y"] = {**hover.interval([value.value], [value.low], [value.high]), "color": style.colour}
         trace["error_y"] |= {"thickness": 1, "width": 0}
         data.append(trace)

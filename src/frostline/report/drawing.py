@@ -9,7 +9,7 @@ from typing import Any
 
 import matplotlib
 
-from frostline.report.model import Chart
+from frostline.report.model import Chart, Section
 from frostline.report.style import DPI, STYLE
 
 
@@ -28,7 +28,7 @@ class Drawn:
     """
 
     name: str
-    section: str
+    section: Section
     title: str
     caption: str
     svg: bytes = field(repr=False)

@@ -14,17 +14,15 @@ import matplotlib
 import numpy as np
 from matplotlib import colormaps
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.cm import ScalarMappable
-from matplotlib.figure import Figure
-from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
 from frostline.errors import InputError
-from frostline.files import holds_files, write_json, write_text, written_beside
+from frostline.files import holds_files, write_json, write_text
 from frostline.probing.activation import ActivationMaps
 from frostline.probing.explaining import ExplainedImage, Explanation
+from frostline.report.canvas import blank_figure, save_figure
 from frostline.report.style import STYLE
 
 RECORD = "explain.json"
@@ -116,9 +114,9 @@ def _draw(rows: Sequence[tuple[str, Sequence[_Cell]]], titles: Sequence[str], ti
     width = min(4.2, 16 / len(titles))  # inches a column
     heights = [max(0.5, width * shape[0] / shape[1]) for shape in shapes]
     with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(width * len(titles) + 0.9, sum(heights) + 0.2 * len(rows) + 0.8), dpi=_DPI)
-        FigureCanvasAgg(figure)
-        figure.set_layout_engine(ConstrainedLayoutEngine(w_pad=0.03, h_pad=0.03, wspace=0.01, hspace=0.01))
+        figure = blank_figure(
+            width * len(titles) + 0.9, sum(heights) + 0.2 * len(rows) + 0.8, dpi=_DPI, pad=0.03, space=0.01
+        )
         grid = figure.subplots(len(rows), len(titles), squeeze=False, height_ratios=heights)
         for number, (axes_row, (label, cells)) in enumerate(zip(grid, rows, strict=True)):
             for axes, cell in zip(axes_row, cells, strict=True):
@@ -133,8 +131,7 @@ def _draw(rows: Sequence[tuple[str, Sequence[_Cell]]], titles: Sequence[str], ti
         bar.set_ticks([0, 1])
         figure.suptitle(title, x=0.01, ha="left", fontsize=11, fontweight="bold")
         figure.supxlabel(_wrapped(_NOTE, width * len(titles)), x=0.01, ha="left", fontsize=7.5, color="#555555")
-        with written_beside(out) as beside:
-            figure.savefig(beside, format="png")
+    save_figure(figure, out)
 
 
 def _cell(axes: Axes, cell: _Cell, inches: float) -> None:

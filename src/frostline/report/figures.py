@@ -7,20 +7,17 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import matplotlib
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
 
 from frostline.analysis import RunFolder, chosen_metrics
 from frostline.errors import InputError
-from frostline.files import written_beside
+from frostline.report.canvas import blank_figure, check_format, save_figure, shortened
 from frostline.report.depth import draw_depth
 from frostline.report.learning import draw_learning
 from frostline.report.palette import ArmStyle, arm_styles
-from frostline.report.style import DPI, STYLE
+from frostline.report.style import STYLE
 
-FORMATS = (".png", ".svg", ".pdf")
 _WIDTH, _ROW_HEIGHT = 11.0, 3.5  # inches
 
 
@@ -41,8 +38,7 @@ def draw_comparison(runs: Sequence[RunFolder], metrics: Sequence[str], out: Path
     Raises:
         InputError: no runs, an unknown metric, another suffix, or a file that cannot be read.
     """
-    if out.suffix.lower() not in FORMATS:
-        raise InputError(f"{out}: expected a name that ends in {', '.join(FORMATS)}")
+    check_format(out)
     if not runs:
         raise InputError("no runs to draw")
     chosen = chosen_metrics(metrics)
@@ -51,18 +47,14 @@ def draw_comparison(runs: Sequence[RunFolder], metrics: Sequence[str], out: Path
         labels = _labels(runs)
         in_a_row = max(1, min(len(labels), int((_WIDTH - 0.3) / (0.85 + 0.07 * max(map(len, labels.values()))))))
         height = len(chosen) * _ROW_HEIGHT + 0.2 * math.ceil(len(labels) / in_a_row) + 0.6
-        figure = Figure(figsize=(_WIDTH, height), dpi=DPI)
-        FigureCanvasAgg(figure)
-        figure.set_layout_engine(ConstrainedLayoutEngine(w_pad=0.1, h_pad=0.1, wspace=0.03, hspace=0.05))
+        figure = blank_figure(_WIDTH, height, space=0.04)
         grid = figure.subplots(len(chosen), 2, squeeze=False, width_ratios=(1.55, 1))
         for (left, right), metric in zip(grid, chosen, strict=True):
             draw_learning(left, _drawn(runs), metric, styles)
             draw_depth(right, [run for run in runs if run.counts], metric, styles)
         _add_legend(figure, labels, styles, in_a_row)
         figure.supxlabel("\n".join(_notes(runs)), x=0.01, ha="left", fontsize=8, color="#555555")
-        with written_beside(out) as beside:
-            figure.savefig(beside, format=out.suffix.lower()[1:])
-    return out
+    return save_figure(figure, out)
 
 
 def _drawn(runs: Sequence[RunFolder]) -> list[RunFolder]:
@@ -75,7 +67,7 @@ def _labels(runs: Sequence[RunFolder]) -> dict[str, str]:
     """Give each arm's name for the legend, with its state where none of its runs is final."""
     final = {run.arm for run in runs if run.counts}
     state = {run.arm: run.status for run in runs}
-    return {arm: _shortened(arm) + ("" if arm in final else f" ({state[arm]})") for arm in state}
+    return {arm: shortened(arm) + ("" if arm in final else f" ({state[arm]})") for arm in state}
 
 
 def _add_legend(figure: Figure, labels: Mapping[str, str], styles: Mapping[str, ArmStyle], in_a_row: int) -> None:
@@ -95,10 +87,6 @@ def _add_legend(figure: Figure, labels: Mapping[str, str], styles: Mapping[str, 
         for arm, label in labels.items()
     ]
     figure.legend(handles=handles, loc="outside upper left", ncols=in_a_row, frameon=False, handlelength=3.6)
-
-
-def _shortened(name: str, longest: int = 28) -> str:
-    return name if len(name) <= longest else f"{name[: longest // 2]}…{name[-(longest // 2 - 1) :]}"
 
 
 def _notes(runs: Sequence[RunFolder]) -> list[str]:
@@ -124,5 +112,5 @@ def _notes(runs: Sequence[RunFolder]) -> list[str]:
 
 
 def _listed(names: Sequence[str], most: int = 4) -> str:
-    shown = [_shortened(name, 40) for name in names[:most]]
+    shown = [shortened(name, 40) for name in names[:most]]
     return ", ".join(shown) + (f" and {len(names) - most} more" if len(names) > most else "")

@@ -20,7 +20,9 @@ Trace = dict[str, Any]
 
 def numbers(values: Iterable[Any]) -> list[Any]:
     """Give plain numbers of five digits for JSON; None where there is none."""
-    return [None if value is None or not math.isfinite(value) else float(f"{value:.5g}") for value in map(_plain, values)]
+    return [
+        None if value is None or not math.isfinite(value) else float(f"{value:.5g}") for value in map(_plain, values)
+    ]
 
 
 def _plain(value: Any) -> float | None:
@@ -42,7 +44,9 @@ def line(arm: str, style: ArmStyle, x: Iterable[Any], y: Iterable[Any], hover: s
     return _trace(arm, x, y, hover, look, more)
 
 
-def points(arm: str, style: ArmStyle, x: Iterable[Any], y: Iterable[Any], hover: str, size: float = 9, **more: Any) -> Trace:
+def points(
+    arm: str, style: ArmStyle, x: Iterable[Any], y: Iterable[Any], hover: str, size: float = 9, **more: Any
+) -> Trace:
     """Make points of an arm; arguments as in `line`, `size` in pixels."""
     look = {"mode": "markers", "marker": {"color": style.colour, "symbol": symbol(style), "size": size}}
     return _trace(arm, x, y, hover, look, more)
@@ -54,10 +58,19 @@ def bars(arm: str, style: ArmStyle, x: Iterable[Any], y: Iterable[Any], hover: s
     return _trace(arm, x, y, hover, look, more)
 
 
-def band(arm: str, style: ArmStyle, x: Sequence[Any], low: Sequence[Any], high: Sequence[Any], **more: Any) -> Trace:
-    """Make the band of an arm from `low` to `high`."""
+def band(
+    arm: str,
+    style: ArmStyle,
+    x: Sequence[Any],
+    low: Sequence[Any],
+    high: Sequence[Any],
+    shade: float = 0.15,
+    **more: Any,
+) -> Trace:
+    """Make the band of an arm from `low` to `high`; `shade` is how dense it is, in [0, 1]."""
     look = {
-        "mode": "lines", "fill": "toself", "fillcolor": faint(style.colour), "line": {"width": 0}, "hoverinfo": "skip",
+        "mode": "lines", "fill": "toself", "fillcolor": faint(style.colour, shade), "line": {"width": 0},
+        "hoverinfo": "skip",
     }  # fmt: skip
     trace = _trace(arm, [*x, *list(x)[::-1]], [*low, *list(high)[::-1]], "", look, more)
     del trace["hovertemplate"]
@@ -73,6 +86,38 @@ def faint(colour: str, share: float = 0.15) -> str:
     """Give a colour that lets through what is behind it."""
     red, green, blue = (int(colour[start : start + 2], 16) for start in (1, 3, 5))
     return f"rgba({red},{green},{blue},{share})"
+
+
+def free_sides(places: Sequence[tuple[float, float]], labels: Sequence[str]) -> list[str]:
+    """Choose on which side of its point each label stands, so that it hides few others.
+
+    Args:
+        places: of the points, in any unit.
+        labels: of the points.
+
+    Returns:
+        Plotly's `textposition` of each.
+    """
+    sides = {
+        "top center": (0.0, 1.0),
+        "bottom center": (0.0, -1.0),
+        "middle right": (1.0, 0.0),
+        "middle left": (-1.0, 0.0),
+    }
+    spans = [max(axis) - min(axis) or 1.0 for axis in zip(*places, strict=True)]
+    spots = [(x / spans[0], y / spans[1]) for x, y in places]
+    taken: list[tuple[float, float, float]] = [(x, y, 0.015) for x, y in spots]  # centre and half a width
+    chosen = []
+    for (x, y), text in zip(spots, labels, strict=True):
+        half = 0.0035 * len(text) + 0.004  # of a figure about a thousand pixels wide
+        hidden = {}
+        for side, (right, up) in sides.items():
+            spot = (x + right * (half + 0.012), y + up * 0.045, half)
+            hidden[side] = sum(abs(spot[0] - a) < half + wide and abs(spot[1] - b) < 0.05 for a, b, wide in taken), spot
+        best = min(hidden, key=lambda side, counts=hidden: counts[side][0])
+        taken.append(hidden[best][1])
+        chosen.append(best)
+    return chosen
 
 
 def interval(values: Iterable[Any], lows: Iterable[Any], highs: Iterable[Any]) -> dict[str, Any]:
@@ -97,7 +142,7 @@ def panels(
     Args:
         titles: of the panels, already free of tags that are not meant.
         columns: panels in a row.
-        x, y: what all their axes have.
+        x, y: what all their axes have; titles stay at the lowest and the leftmost panels alone.
         gap: between columns and between rows, as a share of the figure.
         height: of a row, pixels.
         shared: all panels have the axes of the first: zooming one zooms all.
@@ -116,15 +161,14 @@ def panels(
         row, column = divmod(index, columns)
         left, top = column * (wide + gap[0]), 1 - row * (high + high_gap)
         number = "" if index == 0 else str(index + 1)
-        same: dict[str, dict[str, Any]] = {"x": {}, "y": {}}
-        if shared and index:
-            same = {"x": {"matches": "x"}, "y": {"matches": "y"}}
-        layout[f"xaxis{number}"] = {
-            **(x or {}), "domain": numbers([left, left + wide]), "anchor": f"y{number}", **same["x"],
-        }  # fmt: skip
-        layout[f"yaxis{number}"] = {
-            **(y or {}), "domain": numbers([max(top - high, 0), top]), "anchor": f"x{number}", **same["y"],
-        }  # fmt: skip
+        across = {**(x or {}), "domain": numbers([left, left + wide]), "anchor": f"y{number}"}
+        upward = {**(y or {}), "domain": numbers([max(top - high, 0), top]), "anchor": f"x{number}"}
+        if index + columns < len(titles):
+            across.pop("title", None)
+        if column:
+            upward.pop("title", None)
+        layout[f"xaxis{number}"] = across | ({"matches": "x"} if shared and index else {})
+        layout[f"yaxis{number}"] = upward | ({"matches": "y"} if shared and index else {})
         layout["annotations"].append(
             {"text": f"<b>{title}</b>", "x": left, "y": top, "xref": "paper", "yref": "paper", "xanchor": "left",
              "yanchor": "bottom", "showarrow": False}
@@ -132,7 +176,9 @@ def panels(
     return layout
 
 
-def _trace(arm: str, x: Iterable[Any], y: Iterable[Any], hover: str, look: Mapping[str, Any], more: Mapping[str, Any]) -> Trace:
+def _trace(
+    arm: str, x: Iterable[Any], y: Iterable[Any], hover: str, look: Mapping[str, Any], more: Mapping[str, Any]
+) -> Trace:
     rest = dict(more)
     panel = rest.pop("axes", 1)
     number = "" if panel == 1 else str(panel)

@@ -8,18 +8,13 @@ from typing import Any
 import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.collections import LineCollection
-from matplotlib.figure import Figure
-from matplotlib.layout_engine import ConstrainedLayoutEngine
 from numpy.typing import NDArray
 
-from frostline.errors import InputError
-from frostline.files import written_beside
 from frostline.imaging import chroma_image, linear_to_srgb, log_rgb
 from frostline.imaging.estimate import DatasetEstimate, EntropyEvidence, Estimate, PairEvidence, angles
-from frostline.report.figures import FORMATS
-from frostline.report.style import DPI, STYLE
+from frostline.report.canvas import blank_figure, check_format, save_figure
+from frostline.report.style import STYLE
 
 _KEPT, _REJECTED, _RESULT, _GUIDE = "#009E73", "#D55E00", "#000000", "#9a9a9a"
 _MOST_LINES = 700
@@ -47,17 +42,14 @@ def draw_estimate(
     Raises:
         InputError: for another suffix, or if the file cannot be written.
     """
-    if out.suffix.lower() not in FORMATS:
-        raise InputError(f"{out}: expected a name that ends in {', '.join(FORMATS)}")
+    check_format(out)
     several = dataset is not None and len(dataset.images) > 1
     isd = dataset.isd if dataset is not None and several else estimate.mean
     confidence = dataset.confidence if dataset is not None and several else estimate.confidence
     with matplotlib.rc_context(STYLE):
         # as high as the pictures are, so that a wide one does not float in a white field
         upper = float(np.clip(5.2 * linear.shape[0] / linear.shape[1], 1.2, 5.6)) + 0.6
-        figure = Figure(figsize=(11.0, upper + _LOWER_INCHES + 0.5), dpi=DPI)
-        FigureCanvasAgg(figure)
-        figure.set_layout_engine(ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.1, wspace=0.03, hspace=0.04))
+        figure = blank_figure(11.0, upper + _LOWER_INCHES + 0.5, pad=0.11, space=0.035)
         rows = figure.add_gridspec(2, 1, height_ratios=(upper, _LOWER_INCHES))
         source, result = figure.add_subfigure(rows[0]).subplots(1, 2)
         evidence, other = figure.add_subfigure(rows[1]).subplots(1, 2)
@@ -71,12 +63,7 @@ def draw_estimate(
         red, green, blue = (f"{component:.3f}" for component in isd.tolist())
         title = f"Illuminant spectral direction  ({red}, {green}, {blue})   by {estimate.method}, "
         figure.suptitle(f"{title}confidence {confidence:.2f}", x=0.01, ha="left", fontsize=13, fontweight="bold")
-        try:
-            with written_beside(out) as beside:
-                figure.savefig(beside, format=out.suffix.lower()[1:])
-        except OSError as error:
-            raise InputError(f"{out}: cannot be written ({error.strerror or error})") from None
-    return out
+    return save_figure(figure, out)
 
 
 def _draw_source(axes: Axes, linear: NDArray[np.uint16], estimate: Estimate, name: str) -> None:

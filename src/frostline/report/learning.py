@@ -40,11 +40,13 @@ def arm_curves(runs: Sequence[RunFolder], metric: str) -> list[ArmCurves]:
 
     Args:
         runs: those to draw; every run of an arm counts the same.
-        metric: one of `analysis.METRICS`.
+        metric: a column of `analysis.read_results`; runs without it have no curve.
     """
     arms: dict[str, list[tuple[NDArray[np.int64], NDArray[np.float64]]]] = {}
     for run in runs:
-        if run.results is not None and run.results.get_column(metric).null_count() < run.results.height:
+        if run.results is None or metric not in run.results.columns:
+            continue
+        if run.results.get_column(metric).null_count() < run.results.height:
             curve = run.results.get_column("epoch").to_numpy(), run.results.get_column(metric).to_numpy()
             arms.setdefault(run.arm, []).append(curve)
     gathered = []
@@ -57,7 +59,9 @@ def arm_curves(runs: Sequence[RunFolder], metric: str) -> list[ArmCurves]:
     return gathered
 
 
-def draw_learning(axes: Axes, runs: Sequence[RunFolder], metric: str, styles: Mapping[str, ArmStyle]) -> None:
+def draw_learning(
+    axes: Axes, runs: Sequence[RunFolder], metric: str, styles: Mapping[str, ArmStyle], shade: float = 0.16
+) -> None:
     """Draw a metric over the epochs: a line an arm (the mean of its seeds), and a band from lowest to highest seed.
 
     Args:
@@ -65,10 +69,11 @@ def draw_learning(axes: Axes, runs: Sequence[RunFolder], metric: str, styles: Ma
         runs: as for `arm_curves`.
         metric: one of `analysis.METRICS`.
         styles: the look of every arm.
+        shade: how dense the bands are, in [0, 1]; those of many arms would hide the lines.
     """
     gathered = arm_curves(runs, metric)
     for curves, group in zip(gathered, coinciding(gathered), strict=True):
-        _draw_arm(axes, curves, styles[curves.arm], group.index(curves.arm), len(group))
+        _draw_arm(axes, curves, styles[curves.arm], group.index(curves.arm), len(group), shade)
     axes.set_title(f"{metric} while training")
     axes.set_xlabel("epoch")
     axes.set_ylabel(f"{metric} (validation)")
@@ -110,7 +115,7 @@ def _close(a: ArmCurves, b: ArmCurves, within: float) -> bool:
     return bool(2 * np.count_nonzero(apart <= within) >= shared.size)
 
 
-def _draw_arm(axes: Axes, curves: ArmCurves, style: ArmStyle, place: int, arms: int) -> None:
+def _draw_arm(axes: Axes, curves: ArmCurves, style: ArmStyle, place: int, arms: int, shade: float) -> None:
     """Draw an arm that is number `place` of `arms` whose curves coincide: the first is the widest, and shows."""
     look: dict[str, Any] = {"color": style.colour, "linestyle": style.linestyle}
     above = (arms - 1 - place) * min(1.7, 6 / max(arms - 1, 1))
@@ -138,7 +143,7 @@ def _draw_arm(axes: Axes, curves: ArmCurves, style: ArmStyle, place: int, arms: 
         )
         if len(curves.runs) > 1:
             low, high = curves.runs.min(axis=0), curves.runs.max(axis=0)
-            axes.fill_between(curves.epochs, low, high, color=style.colour, alpha=0.16, linewidth=0, zorder=2)
+            axes.fill_between(curves.epochs, low, high, color=style.colour, alpha=shade, linewidth=0, zorder=2)
     for epochs, values in curves.longer:
         axes.plot(epochs, values, linewidth=0.8, alpha=0.7, zorder=2, **look)
 

@@ -15,7 +15,9 @@ Kind = Literal["text", "count", "number", "signed", "percent", "points", "second
 """How a number is written: `percent` is 0.432 as 43.2, `points` a difference of 0.013 as +1.3, `signed` +1.3 as it is,
 `bytes` in GiB, `p` a p-value or a probability."""
 
-Section = Literal["answer", "curves", "classes", "errors", "objects", "stages", "gradients", "cost", "shadows"]
+Section = Literal[
+    "answer", "curves", "samples", "classes", "errors", "objects", "stages", "gradients", "cost", "shadows"
+]
 
 
 @dataclass(frozen=True)

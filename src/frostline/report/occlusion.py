@@ -170,8 +170,7 @@ def _written(name: str, found: Estimate | None) -> dict[str, float | None]:
 
 
 def _note(frame: pl.DataFrame, evidence: Evidence) -> str:
-    unpaired = int(frame.get_column("unpaired").max() or 0)  # type: ignore[call-overload]
-    few = int(frame.get_column("truths").min() or 0)  # type: ignore[call-overload]
+    unpaired, few = max(frame.get_column("unpaired").to_list()), min(frame.get_column("truths").to_list())
     words = [
         f"Source: {SOURCE}.",
         "Recall is at the confidence where each run's own mean F1 is best, chosen on all images.",
@@ -204,7 +203,7 @@ def _figure(frame: pl.DataFrame, evidence: Evidence) -> Figure:
             axes.vlines(x, low, high, color=style.colour, linewidth=1.4)
             axes.plot(x, middle, style.marker, color=style.colour, markersize=5, label=arm)
         named = [
-            f"{row['occlusion']}\n{row['truths']:,} object{'s' * (row['truths'] != 1)}"
+            f"{row['occlusion'].replace(' ', chr(10))}\n{row['truths']:,} object{'s' * (row['truths'] != 1)}"
             for row in levels.iter_rows(named=True)
         ]
         axes.set_xticks(list(places.values()), named)

@@ -25,16 +25,19 @@ Severity = Literal["error", "warning", "info"]
 # The parts that hold charts and tables, in the order of the page, with their titles.
 SECTIONS: Mapping[str, str] = {
     "answer": "Results",
+    "diagnoses": "What the runs show",
     "curves": "Learning curves",
     "samples": "Sample images",
     "classes": "Classes",
     "errors": "Errors",
     "objects": "Objects",
+    "shadows": "Shadows",
     "stages": "Stages",
     "gradients": "Gradients",
     "cost": "Cost",
 }
-_LARGEST = 15_000_000  # bytes, of the whole page
+LARGEST = 15_000_000
+"""Bytes of the whole page, above which a warning says so."""
 
 
 @dataclass(frozen=True)
@@ -56,13 +59,13 @@ class Diagnosis:
 
     Attributes:
         title: what was found, in a few words.
-        detail: the numbers that it was found by.
-        advice: what to try.
+        detail: the numbers that it was found by, a line for each thing; the first are shown, more when asked for.
+        advice: what to try, most promising first.
     """
 
     title: str
     detail: str
-    advice: str = ""
+    advice: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -77,10 +80,10 @@ class PageModel:
         baseline: the arm that the others are compared with.
         subtitle: one line below the title: runs, images, date.
         notices: shown above the numbers, the most severe ones first.
-        diagnoses: shown below the main table.
+        diagnoses: shown below the results.
         main: the table that carries the answer.
-        tables: further ones, by the section they stand in.
-        charts: in the order in which they stand in their sections.
+        tables: further ones, in the order in which they stand in their sections.
+        charts: likewise.
         samples_html: the sample views, a piece of HTML that is escaped already. `static/samples.css` and
             `static/samples.js` go with it.
         methods: how to repeat it, as names and values; a value may hold names and values itself, or be a list.
@@ -96,7 +99,7 @@ class PageModel:
     notices: Sequence[Notice] = ()
     diagnoses: Sequence[Diagnosis] = ()
     main: Table | None = None
-    tables: Mapping[str, Sequence[Table]] = field(default_factory=dict)
+    tables: Sequence[Table] = ()
     charts: Sequence[Drawn] = ()
     samples_html: str = ""
     methods: Mapping[str, Any] = field(default_factory=dict)
@@ -109,7 +112,7 @@ class _Section:
     title: str
     tables: Sequence[Markup]
     charts: Sequence[Drawn]
-    html: Markup = Markup()
+    html: Markup
 
 
 def render_page(model: PageModel) -> str:
@@ -119,7 +122,7 @@ def render_page(model: PageModel) -> str:
         model: what it shows.
     """
     looks = arm_looks(model.arms)
-    main = None if model.main is None else html_table(model.main, looks, model.baseline or "")
+    main = None if model.main is None else html_table(model.main, looks, model.baseline, whiskers=True)
     interactive = {chart.name: chart.interactive for chart in model.charts if chart.interactive is not None}
     ranks = {"error": 0, "warning": 1, "info": 2}
     return environment().get_template("page.html.j2").render(
@@ -129,9 +132,9 @@ def render_page(model: PageModel) -> str:
         notices=sorted(model.notices, key=lambda notice: ranks[notice.severity]),
         sections=_sections(model, main),
         interactive=interactive,
-        plotly=Markup(plotly_js()) if interactive else "",  # noqa: S704 - a package's own file
-        css=Markup("\n".join(_assets(model, "css"))),  # noqa: S704 - files of this package
-        js=Markup("\n".join(_assets(model, "js"))),  # noqa: S704 - files of this package
+        plotly=Markup(plotly_js()) if interactive else "",
+        css=Markup("\n".join(_assets(model, "css"))),
+        js=Markup("\n".join(_assets(model, "js"))),
     )  # fmt: skip
 
 
@@ -139,7 +142,7 @@ def write_page(model: PageModel, path: Path) -> None:
     """Write the page to a file, whole or not at all; a warning where it grew too large to be sent around."""
     text = render_page(model)
     write_text(path, text)
-    if len(text) > _LARGEST:
+    if len(text) > LARGEST:
         logger.warning("%s: %.0f MB, more than many mail servers take", path, len(text) / 1e6)
 
 
@@ -155,19 +158,15 @@ def _assets(model: PageModel, suffix: str) -> list[str]:
 def _sections(model: PageModel, main: Markup | None) -> list[_Section]:
     """Gather what stands where; a section without anything is left out."""
     looks = arm_looks(model.arms)
-    names = dict.fromkeys([*SECTIONS, *model.tables, *(chart.section for chart in model.charts)])
     made = [
         _Section(
             name,
-            SECTIONS.get(name, name.capitalize()),
-            [html_table(table, looks) for table in model.tables.get(name, ())],
+            title,
+            [html_table(table, looks) for table in model.tables if table.section == name],
             [chart for chart in model.charts if chart.section == name],
-            Markup(model.samples_html if name == "samples" else ""),  # noqa: S704 - as PageModel says
+            Markup(model.samples_html if name == "samples" else ""),
         )
-        for name in names
+        for name, title in SECTIONS.items()
     ]
-    return [
-        each
-        for each in made
-        if each.tables or each.charts or each.html or (each.key == "answer" and (main or model.diagnoses))
-    ]
+    own = {"answer": main, "diagnoses": model.diagnoses}
+    return [each for each in made if each.tables or each.charts or each.html or own.get(each.key)]

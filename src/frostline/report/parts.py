@@ -9,16 +9,24 @@ from frostline.analysis.evidence import Evidence
 from frostline.report.charts_cost import cost_charts
 from frostline.report.charts_depth import depth_charts
 from frostline.report.charts_differences import difference_charts
+from frostline.report.charts_f1 import f1_charts, f1_tables
+from frostline.report.charts_learning import learning_charts
+from frostline.report.charts_pr import pr_charts, pr_tables
+from frostline.report.charts_stages import stage_charts
 from frostline.report.charts_time import time_charts
 from frostline.report.model import Chart, Table
 from frostline.report.occlusion import occlusion_charts, occlusion_tables
 from frostline.report.shadows import shadow_charts, shadow_tables
 
-TABLES: tuple[Callable[[Evidence], Sequence[Table]], ...] = (occlusion_tables, shadow_tables)
+TABLES: tuple[Callable[[Evidence], Sequence[Table]], ...] = (pr_tables, f1_tables, occlusion_tables, shadow_tables)
 
 CHARTS: tuple[Callable[[Evidence], Sequence[Chart]], ...] = (
     difference_charts,
     time_charts,
+    learning_charts,
+    pr_charts,
+    f1_charts,
+    stage_charts,
     cost_charts,
     occlusion_charts,
     shadow_charts,

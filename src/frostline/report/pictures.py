@@ -6,7 +6,7 @@ import io
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 from frostline.datasets.dataset import load_dataset
 from frostline.datasets.draw import tone_map
 from frostline.datasets.pixels import read_picture
-from frostline.report.sampling import image_key
 
 WIDTHS = (960, 800, 640, 480)
 """Widths of pictures in pixels, from the one that is wanted to the one that is small enough in any case."""
@@ -56,7 +55,7 @@ class Scan:
 
 
 class Album:
-    """The validation images of a dataset, by the keys that predictions name them with.
+    """The validation images of a dataset, by the names that evidence has for them: without suffix, or as they are.
 
     Args:
         data: the data.yaml of a run.
@@ -68,19 +67,17 @@ class Album:
     def __init__(self, data: str | Path) -> None:
         files = [str(path) for path in load_dataset(data).val]
         root = os.path.commonpath([os.path.dirname(file) for file in files])  # noqa: PTH120 (as predictions name them)
-        self._files = {image_key(Path(file).relative_to(root).as_posix()): Path(file) for file in files}
+        whole = {Path(file).relative_to(root).as_posix(): Path(file) for file in files}
+        self._files = {str(PurePosixPath(name).with_suffix("")): file for name, file in whole.items()} | whole
 
-    def __contains__(self, key: str) -> bool:
-        return key in self._files
-
-    def scan(self, key: str) -> Scan:
+    def scan(self, name: str) -> Scan:
         """Read an image of any depth and tone-map it as `frostline data draw` does.
 
         Raises:
             InputError: the file cannot be read.
             KeyError: there is no such image.
         """
-        pixels = read_picture(self._files[key])
+        pixels = read_picture(self._files[name])
         height, width = pixels.shape[:2]
         # Whole rows and columns are left out of very large images before they are tone-mapped, which takes longest.
         step = max(1, width // _ENOUGH)

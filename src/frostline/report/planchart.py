@@ -8,20 +8,16 @@ from pathlib import Path
 import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
-from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from frostline.errors import InputError
-from frostline.files import written_beside
 from frostline.freezing.outline import PlanOutline
-from frostline.report.style import DPI, STYLE
+from frostline.report.canvas import blank_figure, check_format, save_figure
+from frostline.report.style import STYLE
 
-FORMATS = (".png", ".svg", ".pdf")
 FROZEN, EMPTY = "#C9D6E2", "#F4F4F4"
 _FULL = (0.84, 0.37, 0.0)  # the vermilion of Okabe and Ito
 _PALEST = 0.22
@@ -38,14 +34,11 @@ def draw_plan(plan: PlanOutline, title: str, out: Path) -> Path:
     Raises:
         InputError: another suffix.
     """
-    if out.suffix.lower() not in FORMATS:
-        raise InputError(f"{out}: expected a name that ends in {', '.join(FORMATS)}")
+    check_format(out)
     factors = np.array([row for stage in plan.stages for row in stage.factors]).T
     layers, epochs = factors.shape
     with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(8.5, 1.6 + 0.19 * layers), dpi=DPI)
-        FigureCanvasAgg(figure)
-        figure.set_layout_engine(ConstrainedLayoutEngine(w_pad=0.1, h_pad=0.1))
+        figure = blank_figure(8.5, 1.6 + 0.19 * layers)
         axes = figure.subplots()
         axes.imshow(_colours(factors, plan.weighted), aspect="auto", extent=(0.5, epochs + 0.5, layers - 0.5, -0.5))
         axes.set_yticks(range(layers), [f"{index}" for index in range(layers)], fontsize=7)
@@ -64,9 +57,7 @@ def draw_plan(plan: PlanOutline, title: str, out: Path) -> Path:
             for layer in stage.parts:
                 axes.plot(stage.first + 0.15, layer, marker="<", color="#222222", markersize=4, clip_on=False)
         _legend(figure, plan, float(factors.max()))
-        with written_beside(out) as beside:
-            figure.savefig(beside, format=out.suffix.lower()[1:])
-    return out
+    return save_figure(figure, out)
 
 
 def _colours(factors: NDArray[np.float64], weighted: tuple[int, ...]) -> NDArray[np.float64]:

@@ -8,16 +8,11 @@ from pathlib import Path
 import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
-from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.patches import Patch
 
-from frostline.errors import InputError
-from frostline.files import written_beside
 from frostline.probing.result import Probe, ProbedLayer
-from frostline.report.planchart import FORMATS
-from frostline.report.style import DPI, STYLE
+from frostline.report.canvas import blank_figure, check_format, save_figure
+from frostline.report.style import STYLE
 
 _ROLES = {"backbone": "#0072B2", "neck": "#888888", "head": "#D55E00"}
 _LINE = "#222222"
@@ -36,14 +31,11 @@ def draw_probe(probe: Probe, title: str, out: Path) -> Path:
     Raises:
         InputError: another suffix.
     """
-    if out.suffix.lower() not in FORMATS:
-        raise InputError(f"{out}: expected a name that ends in {', '.join(FORMATS)}")
+    check_format(out)
     panels = _panels(probe)
     rows = len(panels) // 2 + len(panels) % 2
     with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(11.0, 0.9 + 2.5 * rows), dpi=DPI)
-        FigureCanvasAgg(figure)
-        figure.set_layout_engine(ConstrainedLayoutEngine(w_pad=0.1, h_pad=0.1, wspace=0.03, hspace=0.03))
+        figure = blank_figure(11.0, 0.9 + 2.5 * rows, space=0.03)
         grid = figure.subplots(rows, 2, squeeze=False).flatten()
         for axes, draw in zip(grid, panels, strict=False):
             draw(axes)
@@ -53,9 +45,7 @@ def draw_probe(probe: Probe, title: str, out: Path) -> Path:
         handles = [Patch(color=_ROLES[role], label=role) for role in present]
         figure.legend(handles=handles, loc="outside lower left", ncols=len(handles), frameon=False)
         figure.suptitle(title, x=0.01, ha="left", fontsize=12, fontweight="bold")
-        with written_beside(out) as beside:
-            figure.savefig(beside, format=out.suffix.lower()[1:])
-    return out
+    return save_figure(figure, out)
 
 
 def _panels(probe: Probe) -> list[Callable[[Axes], None]]:

@@ -2,35 +2,29 @@
 
 from __future__ import annotations
 
-import json
-import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from importlib import resources
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from frostline.errors import InputError
 from frostline.report.pictures import Album, Picture, Scan, encode
 from frostline.report.sampling import (
-    MOST_FALSE,
     NO_BEST,
     Counts,
     Detector,
     Mark,
     common_seeds,
-    image_key,
     rank_images,
 )
 
 if TYPE_CHECKING:
-    from frostline.analysis.evidence import Evidence
-
-logger = logging.getLogger(__name__)
+    from frostline.analysis.evidence import Advance, Evidence
 
 COUNT = 12
 PICTURE_BYTES = 1_800_000
 """Of all pictures together: a third more as text in the page, and below 3 MB with the boxes."""
 _TRIES = 4
+_HEADLINE = ("metrics", "ultralytics/mAP50-95")
 
 
 @dataclass(frozen=True)
@@ -92,15 +86,13 @@ class Samples:
     problem: str = ""
 
 
-def gather_samples(
-    evidence: Evidence, count: int = COUNT, advance: Callable[[int, int], None] | None = None
-) -> Samples:
+def gather_samples(evidence: Evidence, count: int = COUNT, advance: Advance = lambda *_: None) -> Samples:
     """Choose the images where arms disagree most and read them.
 
     Args:
         evidence: of the runs; the arms of its first panel are shown, as only they saw the same images.
         count: images at most.
-        advance: called with (images read, images in all).
+        advance: see `analysis.evidence.Advance`.
 
     Returns:
         The sheet. Where predictions, the data set or its images are missing, `problem` says so in one line.
@@ -113,98 +105,48 @@ def gather_samples(
         [Detector.of(arm, seed, panel.runs[arm][seed], panel.scorers[arm][seed]) for arm, seed in seeds.items()]
     )
     if not detectors:
-        return Samples(problem=f"No sample images: {notes[0]}." if notes else "No sample images: no arm has runs.")
+        return Samples(problem=f"No sample images: {notes[0]}.")
     used = list(dict.fromkeys(data for _, data in detectors))
     ranked = rank_images([detector for detector, _ in detectors])
-    scans, unread = _read(ranked, [albums[data] for data in used], count, advance)
+    names = detectors[0][0].boxes.images
+    scans, unread = _read(ranked, names, [albums[data] for data in used], count, advance)
     if not scans:
-        reason = unread[0] if unread else "the arms have no image in common"
-        return Samples(problem=f"No sample images: {reason}.")
+        return Samples(problem=f"No sample images: {unread[0] if unread else 'there are no images'}.")
     if unread:
-        notes.append(f"{len(unread)} images were passed over, the first: {unread[0]}")
+        few = len(unread) == 1
+        notes.append(
+            f"{len(unread)} {'image was passed over' if few else 'images were passed over, the first'}: {unread[0]}"
+        )
     flat = encode([scan for _, _, row in scans for scan in row], PICTURE_BYTES)
     arms = tuple(SampleArm(one.arm, one.seed, one.threshold, used.index(data)) for one, data in detectors)
     samples = tuple(
-        _sample(key, value, row, flat[at * len(used) : (at + 1) * len(used)], detectors, arms)
-        for at, (key, value, row) in enumerate(scans)
+        _sample(image, value, row, flat[at * len(used) : (at + 1) * len(used)], detectors, arms)
+        for at, (image, value, row) in enumerate(scans)
     )
-    return Samples(arms, samples, _shown(evidence, arms), _how(arms, len(ranked), len(samples)), tuple(notes))
-
-
-def samples_html(view: Samples) -> str:
-    """Render the sheet as a part of a page, which needs `samples_css` and `samples_js` once each.
-
-    Args:
-        view: what `gather_samples` gives; where it has a `problem`, that is all there is to see.
-    """
-    import jinja2
-
-    # Names of arms, classes and files come from outside: everything that the template inserts is escaped.
-    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
-    template = environment.from_string(_package_file("templates/samples.html.j2"))
-    first, second = _first_pair(view)
-    return template.render(view=view, data=page_data(view), first=first, second=second, most_false=MOST_FALSE)
-
-
-def samples_css() -> str:
-    """Return the style sheet of `samples_html`."""
-    return _package_file("static/samples.css")
-
-
-def samples_js() -> str:
-    """Return the script of `samples_html`."""
-    return _package_file("static/samples.js")
-
-
-def page_data(view: Samples) -> dict[str, Any]:
-    """Give what the script draws, as plain values; boxes in ten-thousandths of the picture's width and height."""
-    classes = sorted({mark.name for one in view.samples for row in (one.truths, *one.marks) for mark in row})
-    index = {name: at for at, name in enumerate(classes)}
-
-    def rows(marks: Sequence[Mark]) -> list[list[Any]]:
-        return [
-            [
-                mark.kind,
-                index[mark.name],
-                None if mark.score is None else round(mark.score, 2),
-                *(round(10_000 * share) for share in mark.box),
-            ]
-            for mark in marks
-        ]
-
-    return {
-        "classes": classes,
-        "arms": [{"name": arm.name, "album": arm.album, "threshold": f"{arm.threshold:.2f}"} for arm in view.arms],
-        "images": [
-            {
-                "name": one.name,
-                "size": one.pictures[0].size,
-                "pictures": [_data_uri(picture) for picture in one.pictures],
-                "truths": rows(one.truths),
-                "marks": [rows(marks) for marks in one.marks],
-                "counts": [[count.hits, count.false, count.misses] for count in one.counts],
-            }
-            for one in view.samples
-        ],
-    }
+    twins = _twins(arms, samples)
+    notes += [f"arm {arm} has the same boxes as {other}" for arm, other in twins.items()]
+    shown = _shown(evidence, [arm.name for arm in arms if arm.name not in twins]) + tuple(twins)
+    return Samples(arms, samples, shown, _how(arms, len(ranked), len(samples)), tuple(notes))
 
 
 def _with_pictures(
     detectors: Sequence[Detector],
 ) -> tuple[list[tuple[Detector, str]], dict[str, Album], list[str]]:
-    """Keep the arms whose data set can be read; with the data sets, and a line for each arm that is left out."""
-    albums: dict[str, Album | str] = {}
-    kept, notes = [], []
+    """Keep the arms whose data set can be read; with the data sets, and a line for each that cannot."""
+    arms: dict[str, list[Detector]] = {}
     for detector in detectors:
         data = detector.run.text("data") or str(detector.run.arguments.get("data") or "")
-        if data not in albums:
-            albums[data] = _album(data)
-        album = albums[data]
+        arms.setdefault(data, []).append(detector)
+    albums: dict[str, Album] = {}
+    notes = []
+    for data, those in arms.items():
+        album = _album(data)
         if isinstance(album, Album):
-            kept.append((detector, data))
+            albums[data] = album
         else:
-            notes.append(f"arm {detector.arm} has no pictures ({album})")
-    return kept, {data: album for data, album in albums.items() if isinstance(album, Album)}, notes
+            notes.append(f"no pictures of {', '.join(one.arm for one in those)} ({album})")
+    home = {detector.arm: data for data, those in arms.items() for detector in those}
+    return [(one, home[one.arm]) for one in detectors if home[one.arm] in albums], albums, notes
 
 
 def _album(data: str) -> Album | str:
@@ -217,31 +159,31 @@ def _album(data: str) -> Album | str:
 
 
 def _read(
-    ranked: Sequence[tuple[str, float]],
+    ranked: Sequence[tuple[int, float]],
+    names: Sequence[str],
     albums: Sequence[Album],
     count: int,
-    advance: Callable[[int, int], None] | None,
-) -> tuple[list[tuple[str, float, list[Scan]]], list[str]]:
+    advance: Advance,
+) -> tuple[list[tuple[int, float, list[Scan]]], list[str]]:
     """Read the first images of a ranking that can be read in every data set; and why others could not."""
-    scans: list[tuple[str, float, list[Scan]]] = []
+    scans: list[tuple[int, float, list[Scan]]] = []
     unread: list[str] = []
     wanted = min(count, len(ranked))
-    for key, value in ranked:
+    for image, value in ranked:
         if len(scans) == wanted or len(unread) == _TRIES * count:  # a folder that is gone is not searched to its end
             break
         try:
-            scans.append((key, value, [album.scan(key) for album in albums]))
+            scans.append((image, value, [album.scan(names[image]) for album in albums]))
         except KeyError:
-            unread.append(f"{key} is not among the validation images of its data.yaml")
+            unread.append(f"{names[image]} is not among the validation images of its data.yaml")
         except (InputError, OSError, ValueError) as error:
             unread.append(str(error))
-        if advance:
-            advance(len(scans), wanted)
+        advance("reading sample images", len(scans), wanted)
     return scans, unread
 
 
 def _sample(
-    key: str,
+    image: int,
     value: float,
     scans: Sequence[Scan],
     pictures: Sequence[Picture],
@@ -251,53 +193,57 @@ def _sample(
     sizes = [scans[arm.album].size for arm in arms]
     first = detectors[0][0]
     return Sample(
-        name=key,
+        name=first.boxes.images[image],
         disagreement=value,
         pictures=tuple(pictures),
-        truths=first.truths(key, sizes[0]),
-        marks=tuple(one.marks(key, size) for (one, _), size in zip(detectors, sizes, strict=True)),
-        counts=tuple(one.counts(key) for one, _ in detectors),
+        truths=first.truths(image, sizes[0]),
+        marks=tuple(one.marks(image, size) for (one, _), size in zip(detectors, sizes, strict=True)),
+        counts=tuple(one.counts(image) for one, _ in detectors),
     )
 
 
-def _shown(evidence: Evidence, arms: Sequence[SampleArm]) -> tuple[str, ...]:
+def _twins(arms: Sequence[SampleArm], samples: Sequence[Sample]) -> dict[str, str]:
+    """Name the arms whose boxes are all those of an arm before them, as a plan that froze nothing in the end has."""
+    first: dict[tuple[tuple[Mark, ...], ...], str] = {}
+    twins = {}
+    for at, arm in enumerate(arms):
+        other = first.setdefault(tuple(one.marks[at] for one in samples), arm.name)
+        if other != arm.name:
+            twins[arm.name] = other
+    return twins
+
+
+def _shown(evidence: Evidence, names: Sequence[str]) -> tuple[str, ...]:
     """Order arms for a figure that has not room for all: the baseline, the best mAP50-95, the others as they come."""
-    names = [arm.name for arm in arms]
-    first = [evidence.baseline] if evidence.baseline in names else []
+    first = [name for name in names if name == evidence.baseline]
     scores: Mapping[str, float] = {
         name: sum(values) / len(values)
         for name in names
-        if (values := [v for run in evidence.runs_of(name) if (v := _headline(run)) is not None])
+        if (values := [v for run in evidence.runs_of(name) if (v := run.number(*_HEADLINE)) is not None])
     }
     rest = [name for name in names if name not in first]
     best = max((name for name in rest if name in scores), key=lambda name: scores[name], default=None)
     return tuple(dict.fromkeys([*first, *([best] if best else []), *rest]))
 
 
-def _headline(run: Any) -> float | None:
-    value: float | None = run.number("metrics", "ultralytics/mAP50-95")
-    return value
-
-
-def _first_pair(view: Samples) -> tuple[int, int]:
-    """Choose what the slider shows at first: the baseline and the best, or the ground truth (-1) and the only arm."""
-    index = {arm.name: at for at, arm in enumerate(view.arms)}
-    order = [index[name] for name in view.shown]
-    return (order[0], order[1]) if len(order) > 1 else (-1, 0)
-
-
 def _how(arms: Sequence[SampleArm], images: int, shown: int) -> str:
     """Say how images were chosen and how boxes were judged."""
     seeds = {arm.seed for arm in arms}
-    which = f"the {shown} of {images} validation images" if shown < images else f"all {images} validation images"
     measure = (
         "with most misses and false positives"
         if len(arms) == 1
         else "on which arms disagree most (over all pairs of arms: truths that only one of the two found, plus the "
         "difference between their numbers of false positives)"
     )
-    text = f"Shown are {which}, those {measure}; ties by name." if shown < images else f"Shown are {which}."
-    text += " Detections count above the confidence of each arm's own best F1, matched at IoU 0.50 by Ultralytics' rules."
+    which = (
+        f"all {images} validation images, first those"
+        if shown == images
+        else f"the {shown} of {images} validation images"
+    )
+    text = f"Shown are {which} {measure}; ties by name."
+    text += (
+        " Detections count above the confidence of each arm's own best F1, matched at IoU 0.50 by Ultralytics' rules."
+    )
     if any(arm.threshold == NO_BEST for arm in arms):
         text += f" An arm that finds nothing at any confidence is shown above {NO_BEST}."
     if seeds == {None}:
@@ -306,13 +252,3 @@ def _how(arms: Sequence[SampleArm], images: int, shown: int) -> str:
         return f"{text} Seed {next(iter(seeds))}, the lowest that all arms have."
     drawn = ", ".join(f"{arm.name} {'without' if arm.seed is None else arm.seed}" for arm in arms)
     return f"{text} The arms share no seed; the lowest of each: {drawn}."
-
-
-def _data_uri(picture: Picture) -> str:
-    import base64
-
-    return "data:image/jpeg;base64," + base64.b64encode(picture.jpeg).decode("ascii")
-
-
-def _package_file(name: str) -> str:
-    return resources.files("frostline.report").joinpath(name).read_text(encoding="utf-8")

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import PurePosixPath
 from typing import Literal
 
 import numpy as np
@@ -83,11 +82,6 @@ class Detector:
         return self.matches.boxes
 
     @cached_property
-    def place(self) -> dict[str, int]:
-        """The index of each image by its key."""
-        return {image_key(name): index for index, name in enumerate(self.boxes.images)}
-
-    @cached_property
     def kept(self) -> NDArray[np.int64]:
         """(K,) detections above the threshold."""
         return np.flatnonzero(self.boxes.score > self.threshold)
@@ -107,25 +101,24 @@ class Detector:
         ordinals[order] = np.arange(len(key)) - np.searchsorted(key[order], key[order])
         return ordinals
 
-    def counts(self, key: str) -> Counts:
-        """Count in one image."""
-        image = self.place[key]
+    def counts(self, image: int) -> Counts:
+        """Count in one image, given by its index."""
         inside = self.boxes.image[self.kept] == image
         hits = int((self.found[inside] >= 0).sum())
         return Counts(hits, int(inside.sum()) - hits, int((self.boxes.truth_image == image).sum()) - hits)
 
-    def marks(self, key: str, size: tuple[int, int]) -> tuple[Mark, ...]:
+    def marks(self, image: int, size: tuple[int, int]) -> tuple[Mark, ...]:
         """Give what is drawn for the arm in one image: misses first, as they lie under the rest, and sure ones last.
 
         Args:
-            key: of the image.
-            size: (width, height) of the image, pixels.
+            image: its index.
+            size: its (width, height), pixels.
         """
-        boxes, image = self.boxes, self.place[key]
-        inside = self.boxes.image[self.kept] == image
+        boxes = self.boxes
+        inside = boxes.image[self.kept] == image
         kept, found = self.kept[inside], self.found[inside]
         truths = np.flatnonzero(boxes.truth_image == image)
-        marks = [self._truth(truth, "miss", size) for truth in np.setdiff1d(truths, found)]
+        marks = [self._truth(truth, "miss", size) for truth in np.setdiff1d(truths, found).tolist()]
         rising = np.argsort(boxes.score[kept], kind="stable")
         false = [at for at in rising if found[at] < 0][-MOST_FALSE:]
         for at in [*false, *(at for at in rising if found[at] >= 0)]:
@@ -134,19 +127,14 @@ class Detector:
             marks.append(Mark("hit" if found[at] >= 0 else "false", name, score, _shares(boxes.box[row], size)))
         return tuple(marks)
 
-    def truths(self, key: str, size: tuple[int, int]) -> tuple[Mark, ...]:
+    def truths(self, image: int, size: tuple[int, int]) -> tuple[Mark, ...]:
         """Give the truths of one image as marks; see `marks`."""
-        rows = np.flatnonzero(self.boxes.truth_image == self.place[key])
-        return tuple(self._truth(row, "truth", size) for row in rows)
+        rows = np.flatnonzero(self.boxes.truth_image == image)
+        return tuple(self._truth(row, "truth", size) for row in rows.tolist())
 
     def _truth(self, row: int, kind: Kind, size: tuple[int, int]) -> Mark:
         name = self.boxes.names[self.boxes.truth_class[row]]
         return Mark(kind, name, None, _shares(self.boxes.truth_box[row], size))
-
-
-def image_key(name: str) -> str:
-    """Return what names an image in every arm: its name without the suffix, as an sRGB arm has other files."""
-    return PurePosixPath(name).with_suffix("").as_posix()
 
 
 def common_seeds(scorers: Mapping[str, Mapping[int | None, RunScorer]]) -> dict[str, int | None]:
@@ -155,7 +143,7 @@ def common_seeds(scorers: Mapping[str, Mapping[int | None, RunScorer]]) -> dict[
     return {arm: min(shared or seeds, key=lambda seed: -1 if seed is None else seed) for arm, seeds in scorers.items()}
 
 
-def rank_images(detectors: Sequence[Detector]) -> list[tuple[str, float]]:
+def rank_images(detectors: Sequence[Detector]) -> list[tuple[int, float]]:
     """Rank the images by how much arms disagree in them.
 
     For each pair of arms: the truths that one found and the other missed, plus the difference between their numbers of
@@ -163,41 +151,35 @@ def rank_images(detectors: Sequence[Detector]) -> list[tuple[str, float]]:
     Equal images come in the order of their names.
 
     Args:
-        detectors: one an arm, at least one. Images that not all have are left out.
+        detectors: one an arm, at least one, of the same images and truths.
 
     Returns:
-        (key, mean) of each image, falling.
+        (index, mean) of each image, falling.
     """
-    keys = sorted(set.intersection(*(set(detector.place) for detector in detectors)))
-    place = {key: index for index, key in enumerate(keys)}
-    false = np.zeros((len(detectors), len(keys)), dtype=np.int64)
-    missed = np.zeros(len(keys), dtype=np.int64)
-    slots = []
-    for row, detector in enumerate(detectors):
-        of = np.array([place.get(image_key(name), -1) for name in detector.boxes.images], dtype=np.int64)
-        image, wrong = of[detector.boxes.image[detector.kept]], detector.found < 0
-        false[row] = np.bincount(image[wrong & (image >= 0)], minlength=len(keys))
-        truth = detector.found[~wrong & (image >= 0)]
-        boxes = detector.boxes
-        slots.append(np.stack([of[boxes.truth_image[truth]], boxes.truth_class[truth], detector.ordinals[truth]]))
-        truths = of[boxes.truth_image]
-        missed += np.bincount(truths[truths >= 0], minlength=len(keys))
-        missed -= np.bincount(of[boxes.truth_image[truth]], minlength=len(keys))
+    images = len(detectors[0].boxes.images)
+    false = np.stack([np.bincount(one.boxes.image[one.kept[one.found < 0]], minlength=images) for one in detectors])
     if len(detectors) == 1:
-        total, pairs = missed + false[0], 1
+        truths = detectors[0].boxes.truth_image
+        missed = np.delete(truths, detectors[0].found[detectors[0].found >= 0])
+        total, pairs = np.bincount(missed, minlength=images) + false[0], 1
     else:
-        total, pairs = _differing(slots, false), len(detectors) * (len(detectors) - 1) // 2
-    order = sorted(range(len(keys)), key=lambda index: (-total[index], keys[index]))
-    return [(keys[index], float(total[index] / pairs)) for index in order]
+        total, pairs = _differing(detectors, false), len(detectors) * (len(detectors) - 1) // 2
+    # The order of the indices is that of the names.
+    return [(int(index), float(total[index] / pairs)) for index in np.argsort(-total, kind="stable")]
 
 
-def _differing(slots: Sequence[NDArray[np.int64]], false: NDArray[np.int64]) -> NDArray[np.int64]:
+def _differing(detectors: Sequence[Detector], false: NDArray[np.int64]) -> NDArray[np.int64]:
     """Sum the disagreement over all pairs of arms: whole numbers, so that ties are ties."""
+    arms = len(detectors)
+    slots = []
+    for one in detectors:
+        truth = one.found[one.found >= 0]
+        slots.append(np.stack([one.boxes.truth_image[truth], one.boxes.truth_class[truth], one.ordinals[truth]]))
     found, finders = np.unique(np.concatenate(slots, axis=1), axis=1, return_counts=True)
     total = np.zeros(false.shape[1], dtype=np.int64)
-    np.add.at(total, found[0], finders * (len(slots) - finders))
+    np.add.at(total, found[0].astype(np.int64), finders * (arms - finders))
     # Of sorted numbers, the k-th is subtracted from those after it and has those before it subtracted.
-    signs = 2 * np.arange(len(slots)) - (len(slots) - 1)
+    signs = 2 * np.arange(arms) - (arms - 1)
     total += signs @ np.sort(false, axis=0)
     return total
 

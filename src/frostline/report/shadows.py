@@ -173,10 +173,10 @@ def _light_note(panel: Mapping[str, Any], record: Mapping[str, Any]) -> str:
     low, high = (f"{100 * bound:g} %" for bound in light["bounds"])
     few = [f"{LIGHT_NAMES[key]} has {count}" for key, count in light["truths"].items() if count < 30]
     return (
-        f"Light: {light['words']}; moderate from {low}, heavy above {high}. Recall of objects of all classes at IoU 0.50, "
-        "at the confidence of each run's best F1 on all images; AP50 as COCO sorts by size, objects in another light "
-        f"ignored, mean over classes. Intervals: {100 * record['confidence']:g} %, over images and, with several seeds, "
-        "over seeds." + (f" Few objects: {', '.join(few)}." if few else "")
+        f"Light: {light['words']}; moderate from {low}, heavy above {high}. Recall of objects of all classes at IoU "
+        "0.50, at the confidence of each run's best F1 on all images; AP50 as COCO sorts by size, objects in another "
+        f"light ignored, mean over classes. Intervals: {100 * record['confidence']:g} %, over images and, with several "
+        "seeds, over seeds." + (f" Few objects: {', '.join(few)}." if few else "")
     )
 
 
@@ -186,8 +186,8 @@ def _stress_note(record: Mapping[str, Any]) -> str:
     many = "shadow" if cast["count"] == 1 else "shadows"
     return (
         f"{cast['count']} {cast['strength']} {many} cast on the source of each validation image (seed {cast['seed']}), "
-        "converted as the dataset was. mAP50: Ultralytics' definition, best checkpoints. Survive: of the objects found on "
-        "the clean image at IoU 0.50 and the confidence of the run's best F1, the share that is found on the stressed one; "
-        f"on the edge when {edge} % of the object's box are in the new shadow. Intervals: {100 * record['confidence']:g} %, "
-        "paired over the same draws of images."
+        "converted as the dataset was. mAP50: Ultralytics' definition, best checkpoints. Survive: of the objects found "
+        "on the clean image at IoU 0.50 and the confidence of the run's best F1, the share that is found on the "
+        f"stressed one; on the edge when {edge} % of the object's box are in the new shadow. Intervals: "
+        f"{100 * record['confidence']:g} %, paired over the same draws of images."
     )

@@ -108,5 +108,5 @@ def _latex_cell(item: Cell) -> str:
 
 
 def _one_line(text: str) -> str:
-    shown = " ".join(text.split())
-    return "".join(mark for mark in shown if unicodedata.category(mark) not in {"Cc", "Cf", "Cs"})
+    seen = (mark for mark in text if mark.isspace() or unicodedata.category(mark) not in {"Cc", "Cf", "Cs"})
+    return " ".join("".join(seen).split())

@@ -11,10 +11,11 @@ from frostline.errors import InputError
 from frostline.files import holds_files, write_bytes, write_json, write_text
 from frostline.report.diagnoses import Diagnosis
 from frostline.report.drawing import Drawn, draw
-from frostline.report.model import Table
 from frostline.report.page import Diagnosis as Finding
 from frostline.report.page import Notice, PageModel, render_page
-from frostline.report.samples import gather_samples, samples_html
+from frostline.report.samplepage import samples_html
+from frostline.report.samples import gather_samples
+from frostline.report.sheet import samples_charts
 from frostline.report.tabular import as_csv, as_latex, as_markdown
 
 if TYPE_CHECKING:
@@ -35,8 +36,8 @@ def write_report(report: Report, folder: Path, advance: Advance) -> Path:
         InputError: see `Report.write`.
     """
     earlier = _earlier(folder)
-    samples = gather_samples(report.evidence, advance=lambda done, total: advance("reading sample images", done, total))
-    charts = report.charts
+    samples = gather_samples(report.evidence, advance=advance)
+    charts = [*report.charts, *samples_charts(samples)]
     drawn = []
     for number, chart in enumerate(charts, 1):
         drawn.append(draw(chart))
@@ -47,7 +48,7 @@ def write_report(report: Report, folder: Path, advance: Advance) -> Path:
     for table in report.tables.values():
         for suffix, render in (("csv", as_csv), ("md", as_markdown), ("tex", as_latex)):
             files[f"tables/{table.name}.{suffix}"] = render(table).encode()
-    page = render_page(page_model(report, drawn, samples_html(samples)))
+    page = render_page(page_model(report, drawn[: len(report.charts)], samples_html(samples)))
     try:
         for name, data in files.items():
             write_bytes(folder / name, data)
@@ -66,9 +67,6 @@ def page_model(report: Report, drawn: list[Drawn], samples: str) -> PageModel:
     runs = sum(len(evidence.runs_of(arm)) for arm in evidence.arms)
     images = f", {len(evidence.panels[0].images):,} validation images" if evidence.panels else ""
     main, *others = report.tables.values()
-    by_section: dict[str, list[Table]] = {}
-    for table in others:
-        by_section.setdefault(table.section, []).append(table)
     return PageModel(
         title=report.title,
         subtitle=f"{_counted(len(evidence.arms), 'arm')}, {_counted(runs, 'run')}{images}",
@@ -79,7 +77,7 @@ def page_model(report: Report, drawn: list[Drawn], samples: str) -> PageModel:
         notices=[_notice(one) for one in report.diagnoses if one.severity != "note"],
         diagnoses=[_finding(one) for one in report.diagnoses],
         main=main,
-        tables=by_section,
+        tables=others,
         charts=drawn,
         samples_html=samples,
         methods=report.methods,
@@ -98,7 +96,7 @@ def _notice(one: Diagnosis) -> Notice:
 
 def _finding(one: Diagnosis) -> Finding:
     about = f" ({one.about})" if one.about else ""
-    return Finding(f"{one.title}{about}", one.detail, " ".join(one.try_))
+    return Finding(f"{one.title}{about}", one.detail, one.try_)
 
 
 def _counted(count: int, what: str) -> str:

@@ -83,29 +83,3 @@ def run_demo(
     )
     study = Study(file, folder / "study")
     return Demo(pretrained, study, study.run(device=device, observer=observer, on_run=on_run))
-
-
-def verdict(runs: list[Run], validation_images: int) -> str:
-    """Say in one sentence what the differences between arms are worth.
-
-    Args:
-        runs: the finished runs.
-        validation_images: images they were validated on.
-    """
-    by_arm: dict[str, list[float]] = {}
-    for run in runs:
-        by_arm.setdefault(str(run.record["arm"]), []).append(run.map50)
-    means = {arm: sum(values) / len(values) for arm, values in by_arm.items()}
-    best, worst = max(means, key=lambda arm: means[arm]), min(means, key=lambda arm: means[arm])
-    spread = 100 * (means[best] - means[worst])
-    seeds = max(len(values) for values in by_arm.values())
-    told = f"{best} and {worst} are {spread:.1f} points of mAP50 apart on {validation_images} validation images"
-    if seeds == 1:
-        return (
-            f"{told}, with one seed an arm: nothing here measures how far two runs of the same arm differ, so take "
-            "this as a demonstration of the way and not as evidence for any depth."
-        )
-    within = 100 * max(max(values) - min(values) for values in by_arm.values())
-    return f"{told}, while runs of one arm differ by up to {within:.1f} points with {seeds} seeds: " + (
-        "the difference is no larger than that of chance." if spread <= within else "more seeds would make it surer."
-    )

@@ -97,7 +97,7 @@ def evaluate(
     read: dict[str, Dataset] = {}
     jobs = [make_job(run, path, asked, read) for run, path in found]
     folders = [choose_folder(job, None if out is None else Path(out)) for job in jobs]
-    known = [None if force else _known(job, folder) for job, folder in zip(jobs, folders, strict=True)]
+    known = [None if force else _known(job, folder, out is None) for job, folder in zip(jobs, folders, strict=True)]
     total = sum(len(job.images) for job, already in zip(jobs, known, strict=True) if already is None)
     seen = 0
 
@@ -114,13 +114,18 @@ def evaluate(
     return done
 
 
-def _known(job: Job, folder: Path) -> Evaluated | None:
+def _known(job: Job, folder: Path, usual: bool) -> Evaluated | None:
     """Return an evaluation that is there already and is the same; None where it is still to be made.
+
+    Args:
+        job: what to evaluate.
+        folder: where to.
+        usual: the folder was not asked for.
 
     Raises:
         InputError: the folder holds predictions of unknown origin.
     """
-    if job.run.ours and job.ordinary and job.run.status == "finished" and (job.run.path / PREDICTIONS).is_file():
+    if usual and job.as_finished and (job.run.path / PREDICTIONS).is_file():
         return Evaluated(job.run.path, job.run.path, dict(job.run.record), "Frostline did so as the run finished")
     if not (folder / PREDICTIONS).is_file():
         return None

@@ -66,6 +66,13 @@ class Job:
         best = self.weights.absolute() == (self.run.path / "weights" / "best.pt").absolute()
         return best and self.request["split"] == "val" and not (self.run.ours and self.elsewhere)
 
+    @property
+    def as_finished(self) -> bool:
+        """Whether it is the very evaluation that is in the `run.json` of a finished run of Frostline."""
+        same = self.request["imgsz"] == self.run.number("imgsz")
+        same &= self.request["batch"] == self.run.number("settings", "batch")
+        return self.ordinary and self.run.ours and self.run.status == "finished" and same
+
 
 def find_checkpoints(target: Path, weights: str) -> list[tuple[RunFolder, Path]]:
     """Find the runs that a path means, and the checkpoint of each.

@@ -18,7 +18,7 @@ from ultralytics.utils.patches import imread
 from frostline.datasets import PixelFormat
 from frostline.datasets.exact import read_exact, to_unit
 from frostline.training.evaluation import NO_TIME_LIMIT
-from frostline.training.machine import describe_device, hushed, usable_threads, use_all_cores
+from frostline.training.machine import describe_device, hushed, load_average, usable_threads, use_all_cores
 
 SECONDS = 1.5
 """Time that the measured passes may take together, once there are `LEAST` of them."""
@@ -53,7 +53,8 @@ def measure_inference(
 
     Returns:
         `ms` (median of `passes` timed ones), `ms_low` and `ms_high` (their quartiles), and what it was measured on and
-        with: `device`, `threads` (CPU), `imgsz`, `batch`, `conf`, `iou`, `max_det`.
+        with: `device`, `threads` (CPU), `load_average` (other work makes a CPU slower), `imgsz`, `batch`, `conf`,
+        `iou`, `max_det`.
     """
     where = torch.device(f"cuda:{device}" if device.isdigit() else device)
     if where.type == "cpu":
@@ -81,6 +82,7 @@ def measure_inference(
         "passes": len(taken),
         "device": describe_device(device),
         "threads": usable_threads() if where.type == "cpu" else None,
+        "load_average": load_average(),
         "imgsz": imgsz,
         "batch": 1,
         "conf": CONF,

@@ -197,14 +197,10 @@ class Facts:
 
     @classmethod
     def of(cls, evidence: Evidence) -> Facts:
-        """Take the runs of some evidence."""
-        found = []
-        for run in evidence.runs:
-            try:
-                counts = evidence.counts(run)
-            except InputError:
-                counts = False
-            found.append(RunFacts(run, counts))
+        """Take the runs of some evidence, and those that could not even be read."""
+        found = [RunFacts(run, evidence.counts(run)) for run in evidence.runs]
+        known = {id(run) for run in evidence.runs}
+        found += [RunFacts(one.run, False) for one in evidence.left_out if id(one.run) not in known]
         return cls(evidence, tuple(found))
 
     @property

@@ -20,7 +20,7 @@ FLAT_EPOCHS = 3
 ALWAYS_FROZEN = 16
 """Weights of the DFL convolution, which Ultralytics freezes in every model."""
 
-_NOTHING_LEFT = re.compile(r"nothing (is |would be )?(left )?(trainable|to train)|does not require grad", re.IGNORECASE)
+_NOTHING_LEFT = re.compile("freezes everything|does not require grad")  # ours, and torch's when a loss has no gradient
 _STATISTICS = "statistics of frozen BatchNorms"
 _IN_NAME = ("frozen weights", "requires_grad", "checkpoint holds")
 _SCALED = re.compile(r"^(?P<family>.*\d)[a-z](?P<rest>(-.*)?)$")

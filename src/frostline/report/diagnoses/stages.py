@@ -20,7 +20,7 @@ FAR_BELOW = 0.5
 SCATTERS = 2.0
 """Standard deviations between epochs within which two bests are not told apart."""
 
-_LEAST_STEPS = 4  # differences between epochs, for a scatter worth the name
+_LEAST_BENDS = 4  # for a scatter worth the name
 
 
 @dataclass(frozen=True)
@@ -101,12 +101,12 @@ def pairs(facts: Facts) -> Iterator[Pair]:
 def scatter_of(values: Sequence[float]) -> float | None:
     """Estimate the standard deviation of a curve around itself, from its second half; None for too short a curve.
 
-    By the median deviation of the steps between epochs, which a steady rise and single jumps do not change.
+    By the median bend of three epochs in a row, which neither a steady rise nor single jumps change.
     """
-    steps = np.diff(values[len(values) // 2 :])
-    if len(steps) < _LEAST_STEPS:
+    bends = np.diff(values[len(values) // 2 :], n=2)
+    if len(bends) < _LEAST_BENDS:
         return None
-    return float(1.4826 * np.median(np.abs(steps - np.median(steps))) / np.sqrt(2))
+    return float(1.4826 * np.median(np.abs(bends)) / np.sqrt(6))
 
 
 def _wrong_checkpoint(pair: Pair) -> str | None:

@@ -215,6 +215,15 @@ for (const table of document.querySelectorAll("table.sortable")) {
   });
 }
 
+// Long tables
+for (const button of document.querySelectorAll(".unfold")) {
+  button.hidden = false;
+  button.addEventListener("click", () => {
+    button.closest(".table").querySelector("table").classList.remove("folded");
+    button.remove();
+  });
+}
+
 // Copies of tables
 for (const box of document.querySelectorAll(".table")) {
   const texts = JSON.parse(box.querySelector(".copy-texts").textContent);

@@ -3,8 +3,6 @@
 (() => {
   const SVG = "http://www.w3.org/2000/svg";
   const WORDS = { hit: "true positive", false: "false positive", miss: "missed", truth: "ground truth" };
-  const TEXT = 11;
-  const LINE = 15;
   const pen = document.createElement("canvas").getContext("2d");
 
   const make = (name, values, parent) => {
@@ -17,22 +15,22 @@
   const apart = (a, b) => a.x + a.w <= b.x || b.x + b.w <= a.x || a.y + a.h <= b.y || b.y + b.h <= a.y;
 
   /* The first free place around a box for its label that lies within the picture; nothing where all are taken. */
-  const place = (box, w, taken, width, height) => {
+  const place = (box, w, line, taken, width, height) => {
     const left = Math.min(Math.max(box.x, 0), width - w);
     const right = Math.min(Math.max(box.x + box.w - w, 0), width - w);
-    const above = box.y - LINE;
+    const above = box.y - line;
     const below = box.y + box.h;
     const spots = [
       [left, above], [right, above], [left, below], [right, below],
-      [left, box.y], [left, below - LINE], [box.x + box.w, box.y], [box.x - w, box.y],
+      [left, box.y], [left, below - line], [box.x + box.w, box.y], [box.x - w, box.y],
     ];
     const fits = ([x, y]) => {
-      const tag = { x, y, w, h: LINE };
-      const inside = x >= 0 && y >= 0 && x + w <= width && y + LINE <= height;
+      const tag = { x, y, w, h: line };
+      const inside = x >= 0 && y >= 0 && x + w <= width && y + line <= height;
       return inside && taken.every((other) => apart(tag, other));
     };
     const spot = spots.find(fits);
-    return spot && { x: spot[0], y: spot[1], w, h: LINE };
+    return spot && { x: spot[0], y: spot[1], w, h: line };
   };
 
   const start = (root) => {
@@ -73,32 +71,36 @@
         make("title", {}, group).textContent = `${label}, ${WORDS[kind]}`;
       }
       if (!find('input[data-kind="label"]').checked) return;
-      pen.font = `600 ${TEXT}px system-ui, "DejaVu Sans", sans-serif`;
+      const size = width < 560 ? 9.5 : 11;
+      const line = size + 4;
+      pen.font = `600 ${size}px system-ui, "DejaVu Sans", sans-serif`;
       const taken = [];
       for (const { kind, label, box } of seen.reverse()) {
-        const tag = place(box, Math.ceil(pen.measureText(label).width) + 8, taken, width, height);
+        const tag = place(box, Math.ceil(pen.measureText(label).width) + 8, line, taken, width, height);
         if (!tag) continue;
         taken.push(tag);
         make("rect", { class: `tag ${kind}`, x: tag.x, y: tag.y, width: tag.w, height: tag.h, rx: 2 }, svg);
-        make("text", { x: tag.x + 4, y: tag.y + LINE - 4 }, svg).textContent = label;
+        make("text", { x: tag.x + 4, y: tag.y + line - 4, "font-size": size }, svg).textContent = label;
       }
     };
 
-    const drawSide = ({ select, image, svg, name, counts }) => {
+    const drawSide = ({ select, image, svg, name, counts }, side) => {
       const sample = data.images[state.image];
       const chosen = Number(select.value);
       const arm = data.arms[chosen];
-      const picture = sample.pictures[arm ? arm.album : 0];
+      // The ground truth is shown on the picture of the arm that it is held against.
+      const album = (arm || data.arms[Number(sides[1 - side].select.value)] || { album: 0 }).album;
+      const picture = sample.pictures[album];
       if (image.src !== picture) image.src = picture;
       name.textContent = arm ? arm.name : "ground truth";
       if (arm) {
         const [hits, wrong, missed] = sample.counts[chosen];
-        counts.textContent = `${hits} found, ${wrong} false, ${missed} missed; confidence above ${arm.threshold}`;
+        counts.textContent = `${hits} found, ${wrong} false, ${missed} missed\nconfidence above ${arm.threshold}`;
       } else {
         counts.textContent = `${sample.truths.length} labelled`;
       }
       image.alt = `${sample.name}, ${name.textContent}`;
-      drawBoxes(svg, arm ? sample.marks[chosen] : sample.truths, `${name.textContent}: ${counts.textContent}`);
+      drawBoxes(svg, arm ? sample.marks[chosen] : sample.truths, `${name.textContent}: ${counts.textContent.replace("\n", ", ")}`);
     };
 
     const moveCut = (percent) => {
@@ -122,7 +124,7 @@
       state.image = (to + data.images.length) % data.images.length;
       draw();
       const item = strip.children[state.image];
-      strip.scrollTo({ left: item.offsetLeft - (strip.clientWidth - item.clientWidth) / 2, behavior: "smooth" });
+      strip.scrollTo({ left: item.offsetLeft - (strip.clientWidth - item.clientWidth) / 2 });
     };
 
     data.images.forEach((sample, at) => {
@@ -138,7 +140,6 @@
       item.append(button);
       strip.append(item);
     });
-    strip.style.position = "relative";
 
     const follow = (event) => {
       const room = stage.getBoundingClientRect();
