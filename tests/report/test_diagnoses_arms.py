@@ -50,7 +50,7 @@ def only(found: list[Diagnosis]) -> Diagnosis:
             {"versions": {"ultralytics": "8.3.0", "torch": "2.14.1"}},
             "version of ultralytics: 8.4.190 (baseline and freeze_1_to_3), 8.3.0 (odd)",
         ),
-        ({"settings": {**SETTINGS, "lr0": 1e-2, "plots": True, "workers": 7}}, None),
+        ({"settings": {**SETTINGS, "imgsz": 640.0, "plots": True, "workers": 7}}, None),
         ({"stages": [a_stage(6), a_stage(6, stage=2, lr0=0.001)]}, None),  # the plan's own
     ],
 )
@@ -60,6 +60,13 @@ def test_each_setting_in_which_arms_differ_is_named_with_its_values(
     found = unequal.unequal_settings(facts_of(arms(tmp_path, **odd)))
     assert [one.detail for one in found] == ([line] if line else [])
     assert not found or (found[0].severity == "warning" and found[0].arms == ("odd",))
+
+
+def test_what_a_stage_sets_for_itself_is_the_plans_own(tmp_path: Path) -> None:
+    arms(tmp_path)
+    for arm, rate in (("baseline", 0.01), ("freeze_1_to_3", 0.01), ("odd", 0.1)):
+        arguments(tmp_path / arm / "seed0", **SETTINGS, model="yolo11s.pt", lrf=rate, cos_lr=arm == "odd")
+    assert unequal.unequal_settings(facts_of(tmp_path)) == []
 
 
 def test_augmentation_is_compared_between_our_runs_and_those_of_plain_ultralytics(tmp_path: Path) -> None:

@@ -189,15 +189,18 @@ def test_a_later_stage_may_begin_with_a_higher_loss(tmp_path: Path) -> None:
     a_run(tmp_path, lengths=[6, 6], stages=both)
     rewrite(tmp_path, "train/box_loss", [1] * 6 + [20] * 6)
     assert told(learning.diverged, tmp_path) == []
+    rewrite(tmp_path, "train/box_loss", [1] * 6 + [20] * 3 + [200] * 3)
+    (found,) = told(learning.diverged, tmp_path)
+    assert found.detail.endswith("in epoch 10")
 
 
 def test_a_map_that_falls_to_nothing_is_a_collapse(tmp_path: Path) -> None:
-    a_run(tmp_path / "lost", curve=[0.2, 0.4, 0.001, 0.0])
-    a_run(tmp_path / "dip", curve=[0.2, 0.4, 0.001, 0.41])
-    a_run(tmp_path / "slow", curve=[0.02, 0.0, 0.1, 0.2])  # it had learned next to nothing
-    found = {one.severity: one for one in told(learning.diverged, tmp_path)}
-    assert found["error"].detail == "mAP50-95 fell to 0.1 in epoch 3 after 20.0 in epoch 2"
-    assert set(found) == {"error", "note"}
+    a_run(tmp_path / "lost", "lost", curve=[0.2, 0.4, 0.001, 0.0])
+    a_run(tmp_path / "dip", "dip", curve=[0.2, 0.4, 0.001, 0.41])
+    a_run(tmp_path / "slow", "slow", curve=[0.02, 0.0, 0.1, 0.2])  # it had learned next to nothing
+    found = {one.arms: one for one in told(learning.diverged, tmp_path)}
+    assert {arms: one.severity for arms, one in found.items()} == {("lost",): "error", ("dip",): "note"}
+    assert found["lost",].detail == "mAP50-95 fell to 0.1 in epoch 3 after 20.0 in epoch 2"
 
 
 @pytest.mark.parametrize(
@@ -271,6 +274,16 @@ def test_a_second_stage_from_another_checkpoint_is_put_down_to_that_whatever_the
     # The same folders at another place on the disk are no other checkpoint.
     two_stages(folder, (FIRST, [0.05, 0.1, 0.2]), (0.005, 0.01), model="/moved/a/seed0/stage1/weights/best.pt")
     assert "learning rate" in told(stages.worse_stages, tmp_path)[0].detail
+
+
+def test_a_second_stage_from_the_last_checkpoint_is_wrong_unless_there_is_no_best(tmp_path: Path) -> None:
+    folder = tmp_path / "a" / "seed0"
+    last = folder / "stage1" / "weights" / "last.pt"
+    two_stages(folder, (FIRST, [0.05, 0.1, 0.2]), (0.005, 0.01), model=str(last))
+    assert "did not start from stage 1's best.pt" in told(stages.worse_stages, tmp_path)[0].detail
+    last.parent.mkdir()
+    last.write_bytes(b"")
+    assert "did not start from" not in told(stages.worse_stages, tmp_path)[0].detail
 
 
 def test_a_second_stage_no_further_below_than_epochs_differ_may_be_chance(tmp_path: Path) -> None:

@@ -173,8 +173,8 @@ def _print(panel: Mapping[str, Any], record: Mapping[str, Any]) -> None:
     show(table, "")
     table = plain_table("arm", "survive", *_PLACES.values(), left=frozenset({"arm"}))
     for arm, told in stressed.items():
-        keys = tuple(f"stress/survival/{key}" for key in ("all", *_PLACES))
-        table.add_row(escape(arm), *(_cell(told["metrics"][key]) for key in keys))
+        places = (f"stress/survival/{key}" for key in ("all", *_PLACES))
+        table.add_row(escape(arm), *(_cell(told["metrics"][key]) for key in places))
     cast = record["stress"]
     edge = " to ".join(f"{100 * bound:g}" for bound in cast["edge"])
     show(

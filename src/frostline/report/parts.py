@@ -14,22 +14,46 @@ from frostline.report.charts_learning import learning_charts
 from frostline.report.charts_pr import pr_charts, pr_tables
 from frostline.report.charts_stages import stage_charts
 from frostline.report.charts_time import time_charts
+from frostline.report.classes import class_charts, class_tables
+from frostline.report.confusiongrid import confusion_charts
+from frostline.report.confusiontables import confusion_rate_charts, confusion_tables
+from frostline.report.gradients import gradient_charts
+from frostline.report.mistakes import mistake_charts, mistake_tables
 from frostline.report.model import Chart, Table
 from frostline.report.occlusion import occlusion_charts, occlusion_tables
+from frostline.report.scores import score_charts, score_tables
 from frostline.report.shadows import shadow_charts, shadow_tables
+from frostline.report.sizes import size_charts, size_tables
 
-TABLES: tuple[Callable[[Evidence], Sequence[Table]], ...] = (pr_tables, f1_tables, occlusion_tables, shadow_tables)
+TABLES: tuple[Callable[[Evidence], Sequence[Table]], ...] = (
+    class_tables,
+    f1_tables,
+    pr_tables,
+    confusion_tables,
+    score_tables,
+    mistake_tables,
+    size_tables,
+    occlusion_tables,
+    shadow_tables,
+)
 
 CHARTS: tuple[Callable[[Evidence], Sequence[Chart]], ...] = (
     difference_charts,
     time_charts,
     learning_charts,
+    class_charts,
     pr_charts,
     f1_charts,
-    stage_charts,
-    cost_charts,
+    confusion_charts,
+    confusion_rate_charts,
+    score_charts,
+    mistake_charts,
+    size_charts,
     occlusion_charts,
     shadow_charts,
+    stage_charts,
+    gradient_charts,
+    cost_charts,
 )
 
 

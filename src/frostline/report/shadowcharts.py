@@ -10,7 +10,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from frostline.report import hover
-from frostline.report.canvas import GREY, WIDTH, arm_legend, in_percent, marks, sheet, shortened, strokes
+from frostline.report.canvas import shortened
+from frostline.report.chartparts import GREY, WIDTH, arm_legend, in_percent, marks, sheet, strokes
 from frostline.report.palette import ArmStyle
 
 LIGHT_NAMES = {"lit": "well lit", "moderate": "moderate shadow", "heavy": "heavy shadow"}

@@ -11,7 +11,7 @@ from typing import Any
 import polars as pl
 
 from frostline.analysis.evidence import Evidence
-from frostline.report.canvas import shown_arms, styled
+from frostline.report.chartparts import shown_arms, styled
 from frostline.report.model import Chart, Column, Table
 from frostline.report.palette import arm_styles
 from frostline.report.shadowcharts import (

@@ -46,8 +46,8 @@ def samples_charts(view: Samples) -> list[Chart]:
     drawn = f"{len(images)} of these images" if len(images) < len(view.samples) else "these images"
     some = f" Of {len(view.arms)} arms {len(arms)} are drawn: {', '.join(arms)}." if len(arms) < len(view.arms) else ""
     caption = (
-        f"Ground truth, then what each arm finds (solid), invents (dashed) and misses (dotted) in {drawn}, chosen as said "
-        f"above: at IoU 0.50, above the confidence of its own best F1 on the validation split.{some}"
+        f"Ground truth, then what each arm finds (solid), invents (dashed) and misses (dotted) in {drawn}, chosen as "
+        f"said above: at IoU 0.50, above the confidence of its own best F1 on the validation split.{some}"
     )
     return [Chart("samples", "samples", "Sample images side by side", caption, lambda: draw_sheet(view))]
 

@@ -126,8 +126,8 @@ def _panel(
     first = next(iter(next(iter(scored.light.values())).values()))
     few = [light for light in LIGHTS if 0 < first.truths[light] < FEW_TRUTHS]
     if few:
-        told = ", ".join(f"{light} has {first.truths[light]}" for light in few)
-        cautions.append(f"a light with few objects ({told}): take its numbers as anecdotes")
+        counts = ", ".join(f"{light} has {first.truths[light]}" for light in few)
+        cautions.append(f"a light with few objects ({counts}): take its numbers as anecdotes")
     light = {
         "method": scored.method,
         "words": scored.words,
