@@ -22,10 +22,11 @@ Arms = Mapping[str, Mapping[str, Mapping[str, Any]]]
 Styles = Mapping[str, ArmStyle]
 
 _RECALL, _AP = "Recall", "AP50, mean over classes"
+_MOST_LINES = 6  # arms: the lines of more hide the points
 
 
 def draw_light(arms: Arms, styles: Styles, truths: Mapping[str, int]) -> Figure:
-    """Draw recall and AP50 against light, arms side by side, with a thin line along each."""
+    """Draw recall and AP50 against light, arms side by side, few of them with a thin line along each."""
     figure = sheet(WIDTH, 4.3)
     step = min(0.12, 0.72 / max(len(arms), 1))
     for axes, (what, title) in zip(figure.subplots(1, 2), (("recall", _RECALL), ("AP50", _AP)), strict=True):
@@ -33,7 +34,8 @@ def draw_light(arms: Arms, styles: Styles, truths: Mapping[str, int]) -> Figure:
             found = [arms[arm][f"light/{what}/{light}"] for light in LIGHT_NAMES]
             known = [(place, one) for place, one in enumerate(found) if one["value"] is not None]
             x = [place + step * (index - (len(arms) - 1) / 2) for place, _ in known]
-            axes.plot(x, [one["value"] for _, one in known], **strokes(styles[arm], 0.9, alpha=0.55, zorder=2))
+            if len(arms) <= _MOST_LINES:
+                axes.plot(x, [one["value"] for _, one in known], **strokes(styles[arm], 0.9, alpha=0.55, zorder=2))
             for at, (_, one) in zip(x, known, strict=True):
                 if one["low"] is not None:
                     axes.vlines(at, one["low"], one["high"], color=styles[arm].colour, linewidth=1.3, zorder=2)
