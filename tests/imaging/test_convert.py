@@ -22,7 +22,7 @@ from frostline.imaging import (
     write_tiff,
     write_tiff16,
 )
-from frostline.imaging.folders import find_images
+from frostline.imaging.folders import copy_data_yaml, find_images
 from frostline.imaging.io import read_rgb
 
 ISD = (0.68, 0.58, 0.45)
@@ -310,3 +310,15 @@ def test_float_images_keep_what_sixteen_bits_would_round_away(tmp_path: Path):
     write_tiff(tmp_path / "in/a.tiff", pixels)
     convert_folder(tmp_path / "in", tmp_path / "out", ISD)
     assert np.array_equal(read_linear(tmp_path / "out/a.tiff"), chroma_image(pixels, ISD))
+
+
+def test_the_table_of_occlusion_goes_along_while_the_images_keep_their_names(tmp_path: Path):
+    source = tmp_path / "kitti"
+    for split in ("train", "val"):
+        (source / "images" / split).mkdir(parents=True)
+    (source / "data.yaml").write_text("train: images/train\nval: images/val\nnames: [Car]\n")
+    (source / "kitti_objects.csv").write_text("split,image\nval,a\n")
+    assert copy_data_yaml(source, tmp_path / "same", {"images/val/a.png": "images/val/a.tif"})
+    assert (tmp_path / "same" / "kitti_objects.csv").read_text() == "split,image\nval,a\n"
+    assert copy_data_yaml(source, tmp_path / "renamed", {"images/val/a.png": "images/val/a_log.tif"})
+    assert not (tmp_path / "renamed" / "kitti_objects.csv").exists()

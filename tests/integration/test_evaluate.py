@@ -121,7 +121,7 @@ def test_compare_takes_it_as_the_source_and_the_inference_time_with_it(plain: Pa
     assert row["AP50/red"] == done.record["per_class"]["red"]["ultralytics/AP50"]
     assert (row["arm"], row["seed"], row["freeze_depth"], row["best_epoch"]) == ("train", 3, 2, 1)
     spent = done.record["inference"]
-    assert row["inference_ms"] == spent["ms"] > 0 and spent["passes"] >= 20 and spent["imgsz"] == 64
+    assert row["inference_ms"] == spent["ms"] > 0 and 3 <= spent["passes"] <= 100 and spent["imgsz"] == 64
     assert spent["ms_low"] <= spent["ms"] <= spent["ms_high"] and spent["threads"] >= 1
 
 
@@ -227,7 +227,7 @@ def test_a_run_of_ours_keeps_boxes_on_training_images_and_is_evaluated_elsewhere
 ) -> None:
     settings = {"epochs": 1, "imgsz": 64, "batch": 4, "plots": False, "nbs": 4}
     run = fl.train(tiny_checkpoint, tiny_data, project=tmp_path / "ours", device="cpu", **settings)
-    assert run.record["inference"]["passes"] >= 20 and run.record["inference"]["imgsz"] == 64
+    assert run.record["inference"]["passes"] >= 3 and run.record["inference"]["imgsz"] == 64
     assert fl.compare([run.folder])["inference_ms"].to_list() == [run.record["inference"]["ms"]]
     fitted = read_predictions(run.folder / TRAIN_PREDICTIONS)
     assert fitted.frame.filter(pl.col("kind") == "image").height == 8

@@ -48,11 +48,12 @@ def test_the_same_of_several_runs_is_one_diagnosis_and_the_most_serious_comes_fi
             of("still-rising", "warning", "a", 0, "x"),
             of("diverged", "error", "a", 0, "x"),
             of("worse-stage", "warning", "a", 0, "x"),
+            of("out-of-memory", "note", "a", 0, "x"),
             of("diverged", "error", "a", 1, "x"),
             of("diverged", "error", "b", 0, "y"),
         ]
     )
-    assert [one.code for one in found] == ["diverged", "worse-stage", "still-rising"]
+    assert [one.code for one in found] == ["diverged", "worse-stage", "still-rising", "out-of-memory"]
     first = found[0]
     assert first.about == "2 runs of a and 1 run of b" and first.arms == ("a", "b") and first.try_ == ("try",)
     assert first.detail == "a, seed 0 and a, seed 1: x\nb, seed 0: y"

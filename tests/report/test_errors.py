@@ -48,6 +48,10 @@ def write_study(folder: Path, arms: Sequence[str], seeds: int = 2, classes: int 
             hits = truth.frame.filter(pl.col("kind") == "truth").sample(fraction=0.5, seed=10 * place + seed)
             scores = np.random.default_rng(place).uniform(0.3, 1, len(hits)).astype(np.float32)
             hits = hits.with_columns(kind=pl.lit("prediction").cast(hits.schema["kind"]), score=pl.Series(scores))
+            # Every second one is given the next class, so that classes are confused, some more often than others.
+            wrong = (pl.col("class_id") + 1).mod(truth_classes).cast(hits.schema["class_id"])
+            even = pl.int_range(pl.len()) % 2 == 0
+            hits = hits.with_columns(class_id=pl.when(even).then(wrong).otherwise(pl.col("class_id")))
             own = run.frame.filter(pl.col("kind") == "prediction")
             unclipped = {name: pl.col(part).cast(pl.Float32) for name, part in zip(UNCLIPPED, BOX, strict=True)}
             frame = pl.concat([truth.frame, own, hits.with_columns(**unclipped)], how="diagonal")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 
 import polars as pl
 
@@ -72,7 +73,7 @@ def class_charts(evidence: Evidence) -> list[Chart]:
             charts.append(
                 Chart(
                     f"class_{metric}{end}", "classes", what, _caption(evidence, heat),
-                    lambda heat=heat: heat_figure(heat), lambda heat=heat: heat_hover(heat),
+                    partial(heat_figure, heat), partial(heat_hover, heat),
                 )
             )  # fmt: skip
     return charts

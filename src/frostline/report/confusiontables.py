@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import polars as pl
 
 from frostline.analysis.evidence import Evidence
@@ -77,7 +78,7 @@ def _pairs(evidence: Evidence) -> Table:
         shares = {arm: mean_shares(matrices) for arm, matrices in arms.items()}
         base = shares.get(evidence.baseline or "")
         for arm, matrices in arms.items():
-            counts = sum(each.matrix for each in matrices) / len(matrices)
+            counts = np.mean([each.matrix for each in matrices], axis=0)
             found = [
                 (float(counts[p, t]), float(shares[arm][p, t]), t, p)
                 for t in range(len(panel.classes))

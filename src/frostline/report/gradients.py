@@ -112,8 +112,8 @@ def gradient_charts(evidence: Evidence) -> list[Chart]:
         return []
     caption = (
         f"Mean {'gradient norm over weight norm' if relative else 'L2 norm of the gradient'} of each layer over the "
-        "steps of an epoch, one run an arm, on one logarithmic scale. Input at the top; dark lines begin a stage. Source: "
-        "gradients.csv."
+        "steps of an epoch, one run an arm, on one logarithmic scale. Input at the top; dark lines begin a stage. "
+        "Source: gradients.csv."
     )
     if left_out:
         caption += f" The first {len(shown)} arms; {left_out} more are not drawn ('frostline gradients' draws any)."
@@ -183,7 +183,8 @@ def _panel(
 ) -> None:
     layers, epochs = table.norm.shape
     axes.imshow(
-        _colours(table, structure, scale, relative), aspect="auto", extent=(0.5, epochs + 0.5, layers - 0.5, -0.5),
+        np.rint(255 * _colours(table, structure, scale, relative)).astype(np.uint8),
+        aspect="auto", extent=(0.5, epochs + 0.5, layers - 0.5, -0.5),
         interpolation="nearest",
     )  # fmt: skip
     if leftmost or numbered:  # hundreds of ticks take seconds

@@ -110,13 +110,14 @@ def free_sides(places: Sequence[tuple[float, float]], labels: Sequence[str]) -> 
     chosen = []
     for (x, y), text in zip(spots, labels, strict=True):
         half = 0.0035 * len(text) + 0.004  # of a figure about a thousand pixels wide
-        hidden = {}
-        for side, (right, up) in sides.items():
-            spot = (x + right * (half + 0.012), y + up * 0.045, half)
-            hidden[side] = sum(abs(spot[0] - a) < half + wide and abs(spot[1] - b) < 0.05 for a, b, wide in taken), spot
-        best = min(hidden, key=lambda side, counts=hidden: counts[side][0])
-        taken.append(hidden[best][1])
-        chosen.append(best)
+        spots_around = [(x + right * (half + 0.012), y + up * 0.045) for right, up in sides.values()]
+        hidden = [
+            sum(abs(across - a) < half + wide and abs(upward - b) < 0.05 for a, b, wide in taken)
+            for across, upward in spots_around
+        ]
+        best = hidden.index(min(hidden))
+        taken.append((*spots_around[best], half))
+        chosen.append(list(sides)[best])
     return chosen
 
 
