@@ -160,14 +160,14 @@ def gather(
     runs, broken = _readable(runs)
     counted = [run for run in runs if run.counts or include_unfinished]
     arms = tuple(dict.fromkeys(run.arm for run in counted))
-    chosen = _baseline(baseline, counted, arms)
+    chosen = baseline_of(baseline, counted)
     left_out = [*broken, *(LeftOut(run, _unfinished(run)) for run in runs if run not in counted)]
     read, unread = _read(counted, advance)
     left_out += unread
     groups, odd = _grouped(read, chosen)
     left_out += odd
     panels = tuple(_panels(groups, draws, method == "bca", advance))
-    folder, study = _study(runs)
+    folder, study = study_of(runs)
     return Evidence(
         runs=tuple(runs),
         arms=arms,
@@ -310,7 +310,13 @@ def _panels(groups: Sequence[Sequence[_Read]], draws: int, jackknife: bool, adva
     return panels
 
 
-def _baseline(asked: str | None, runs: Sequence[RunFolder], arms: Sequence[str]) -> str | None:
+def baseline_of(asked: str | None, runs: Sequence[RunFolder]) -> str | None:
+    """Choose the arm that others are compared with: what was asked for, else the one called so or that freezes nothing.
+
+    Raises:
+        InputError: no run is of the arm that was asked for.
+    """
+    arms = tuple(dict.fromkeys(run.arm for run in runs))
     if asked is not None:
         if asked not in arms:
             raise InputError(f"no arm '{asked}'{did_you_mean(asked, arms)}; there are {', '.join(arms)}")
@@ -327,7 +333,7 @@ def _unfinished(run: RunFolder) -> str:
     return f"{run.status}" + (f": {reason}" if reason else ", not finished")
 
 
-def _study(runs: Sequence[RunFolder]) -> tuple[Path | None, Mapping[str, Any]]:
+def study_of(runs: Sequence[RunFolder]) -> tuple[Path | None, Mapping[str, Any]]:
     """Find the one study that all runs are of: a run lies in `<study>/<arm>/seed<k>` or `<study>/<arm>`."""
     found = {
         next((parent for parent in list(run.path.resolve().parents)[:3] if (parent / STUDY_FILE).is_file()), None)

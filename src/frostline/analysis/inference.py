@@ -17,7 +17,12 @@ ONE_POINT = 0.01
 CHECKED_IMAGES = 200  # benchmarks/interval_coverage.py: with these the intervals were seen to cover
 FEW_SEEDS = 3
 
-_SHARES = ("ultralytics/", "coco/", "scores/", "confusion/off_diagonal_mass", "confusion/background_false_negatives")
+# Metrics in [0, 1], those from 0 up, and differences between metrics among them.
+_SHARES = (
+    "ultralytics/", "coco/", "scores/", "light/", "stress/", "confusion/off_diagonal_mass",
+    "confusion/background_false_negatives",
+)  # fmt: skip
+_DIFFERENCES = ("/gap", "/drop/")
 _COUNTS = ("tide/count/", "confusion/background_false_positives")
 
 Verdict = Literal["supported", "refuted", "undecided"]
@@ -59,6 +64,8 @@ def _highest(metric: str) -> float | None:
     """Return the highest value that a metric can have, if its lowest is 0; None where that is not known."""
     if metric.startswith(_COUNTS):
         return float("inf")
+    if any(word in metric for word in _DIFFERENCES):
+        return None
     return 1.0 if metric.startswith(_SHARES) else None
 
 

@@ -161,15 +161,34 @@ def match_coco(boxes: Boxes, max_det: int) -> Matches:
     """
     if max_det < 1:
         raise InputError(f"max_det is {max_det}, expected at least 1")
-    kept = _within_max_det(boxes, max_det)
+    kept = within_max_det(boxes, max_det)
     area = _areas(kept.box)
     truth_area = _areas(kept.truth_box)
     in_area = (area >= _AREA_LOW[:, None]) & (area <= _AREA_HIGH[:, None])
     counts = (truth_area >= _AREA_LOW[:, None]) & (truth_area <= _AREA_HIGH[:, None])
-    outcome = np.zeros((len(AREAS), len(kept.image), len(IOUS)), dtype=np.uint8)
-    detections, truths = _groups(kept.image, kept.klass, kept), _groups(kept.truth_image, kept.truth_class, kept)
-    _coco_loop(*detections, *truths, kept.box, kept.truth_box, ~counts, in_area, IOUS, outcome)
-    return Matches("coco", AREAS, kept, outcome, in_area, _count_truths(kept, counts))
+    return match_ranges(kept, AREAS, in_area, counts, IOUS)
+
+
+def match_ranges(
+    boxes: Boxes,
+    names: tuple[str, ...],
+    in_range: NDArray[np.bool_],
+    counts: NDArray[np.bool_],
+    ious: NDArray[np.float64],
+) -> Matches:
+    """Match as `match_coco` does, with any sorting of boxes in the place of sizes.
+
+    Args:
+        boxes: what `within_max_det` gives.
+        names: (A,) of the ranges.
+        in_range: (A, D) whether the detection's own box is in the range.
+        counts: (A, G) whether the truth is.
+        ious: (T,) thresholds.
+    """
+    outcome = np.zeros((len(names), len(boxes.image), len(ious)), dtype=np.uint8)
+    detections, truths = _groups(boxes.image, boxes.klass, boxes), _groups(boxes.truth_image, boxes.truth_class, boxes)
+    _coco_loop(*detections, *truths, boxes.box, boxes.truth_box, ~counts, in_range, ious, outcome)
+    return Matches("coco", names, boxes, outcome, in_range, _count_truths(boxes, counts))
 
 
 def match_ultralytics(boxes: Boxes) -> Matches:
@@ -211,15 +230,21 @@ def _groups(
     return order, starts
 
 
-def _within_max_det(boxes: Boxes, max_det: int) -> Boxes:
-    order, starts = _groups(boxes.image, boxes.klass, boxes)
-    rank = np.empty(len(order), dtype=np.int64)
-    rank[order] = np.arange(len(order)) - np.repeat(starts[:-1], np.diff(starts))
-    keep = rank < max_det
+def within_max_det(boxes: Boxes, max_det: int) -> Boxes:
+    """Leave the best-scored detections of each class in each image, as COCO does before it matches."""
+    keep = among_best(boxes, max_det)
     if keep.all():
         return boxes
     parts = {name: getattr(boxes, name)[keep] for name in ("image", "klass", "score", "box", "whole_box")}
     return Boxes(**{**vars(boxes), **parts})
+
+
+def among_best(boxes: Boxes, max_det: int) -> NDArray[np.bool_]:
+    """Say which detections `within_max_det` leaves: (D,)."""
+    order, starts = _groups(boxes.image, boxes.klass, boxes)
+    rank = np.empty(len(order), dtype=np.int64)
+    rank[order] = np.arange(len(order)) - np.repeat(starts[:-1], np.diff(starts))
+    return rank < max_det
 
 
 def _count_truths(boxes: Boxes, counts: NDArray[np.bool_]) -> NDArray[np.int32]:

@@ -10,7 +10,7 @@ from typing import Annotated, NoReturn
 import typer
 from rich.console import Console
 
-from frostline.cli import chroma, data, plan, raw, shadows, study
+from frostline.cli import chroma, data, plan, raw, shadows, shadows_evaluate, study
 from frostline.cli.ablate import ablate
 from frostline.cli.chroma_estimate import estimate
 from frostline.cli.chroma_look import measure, view
@@ -58,6 +58,7 @@ app.add_typer(data.app, name="data")
 chroma.app.command("measure")(measure)
 chroma.app.command("view")(view)
 app.add_typer(raw.app, name="raw")
+shadows.app.command("evaluate")(shadows_evaluate.evaluate)
 app.add_typer(shadows.app, name="shadows")
 chroma.app.command("estimate")(estimate)
 app.add_typer(chroma.app, name="chroma")

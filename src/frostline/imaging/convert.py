@@ -114,7 +114,8 @@ def convert_folder(
         if others:
             log.warning("%d of %d images have no direction of their own and take the mean", others, len(tasks))
     before = (manifest.load(dst) if dst.is_dir() else None) or Manifest(parameters)
-    record = Manifest(parameters, unchanged(before, parameters, tasks))
+    # The paths as given: a link to the images is their place, wherever it leads.
+    record = Manifest(parameters, unchanged(before, parameters, tasks), _seen_from(dst, src))
     chosen = tasks if start is None else tasks_from(tasks, start, before, parameters)
     removed = remove(dst, before.images.keys() - {task.name for task in tasks})
     waiting = [task for task in chosen if task.name not in record.images]
@@ -168,8 +169,16 @@ def _told(src: Path, isd: IsdTable | IsdMaps) -> dict[str, Any]:
     """Say where directions come from, without a path of this machine: a folder of maps as seen from the images."""
     if isinstance(isd, IsdTable):
         return {"isd": list(isd.mean)}
-    folder = Path(os.path.relpath((isd.folder or isd.root).resolve(), src.resolve())).as_posix()
+    folder = _seen_from(src.resolve(), (isd.folder or isd.root).resolve())
     return {"isd_maps": {"folder": folder, "suffix": isd.suffix}}
+
+
+def _seen_from(place: Path, folder: Path) -> str | None:
+    """Give a folder's path relative to another, with forward slashes; None on another drive, where there is none."""
+    try:
+        return Path(os.path.relpath(folder.absolute(), place.absolute())).as_posix()
+    except ValueError:
+        return None
 
 
 def _copy_dataset(src: Path, dst: Path, tasks: list[Task], record: Manifest, pixels: dict[str, Any]) -> int:

@@ -55,15 +55,19 @@ class Manifest:
     Attributes:
         parameters: what all images share: anchor, encode, bits, transfer, and isd (the dataset's) or isd_maps.
         images: the source of every finished image, by its path relative to the folder of the manifest.
+        source_folder: that the sources' paths start at, as seen from the folder of the manifest, so that both can be
+            moved together; None in manifests that older versions wrote.
     """
 
     parameters: dict[str, Any]
     images: dict[str, Source] = field(default_factory=dict)
+    source_folder: str | None = None
 
     def save(self, folder: Path) -> None:
         """Write chroma.json into a folder, whole or not at all, with the images in order."""
         images = {name: self.images[name].content() for name in sorted(self.images)}
-        write_json(folder / NAME, {"version": VERSION, **self.parameters, "images": images})
+        place = {} if self.source_folder is None else {"source_folder": self.source_folder}
+        write_json(folder / NAME, {"version": VERSION, **place, **self.parameters, "images": images})
 
 
 def load(folder: Path) -> Manifest | None:
@@ -79,12 +83,15 @@ def load(folder: Path) -> Manifest | None:
         content = json.loads(file.read_text(encoding="utf-8"))
         if content.pop("version") != VERSION:
             raise ValueError
+        source_folder = content.pop("source_folder", None)
+        if not isinstance(source_folder, str | None):
+            raise ValueError
         images = {name: _source(entry) for name, entry in content.pop("images").items()}
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         raise InputError(
             f"{file}: not a manifest of this version of Frostline; remove it or choose a new folder"
         ) from None
-    return Manifest(content, images)
+    return Manifest(content, images, source_folder)
 
 
 def _source(entry: dict[str, Any]) -> Source:

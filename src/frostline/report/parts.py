@@ -22,6 +22,7 @@ from frostline.report.mistakes import mistake_charts, mistake_tables
 from frostline.report.model import Chart, Table
 from frostline.report.occlusion import occlusion_charts, occlusion_tables
 from frostline.report.scores import score_charts, score_tables
+from frostline.report.shadows import shadow_charts, shadow_tables
 from frostline.report.sizes import size_charts, size_tables
 
 TABLES: tuple[Callable[[Evidence], Sequence[Table]], ...] = (
@@ -33,6 +34,7 @@ TABLES: tuple[Callable[[Evidence], Sequence[Table]], ...] = (
     mistake_tables,
     size_tables,
     occlusion_tables,
+    shadow_tables,
 )
 
 CHARTS: tuple[Callable[[Evidence], Sequence[Chart]], ...] = (
@@ -48,6 +50,7 @@ CHARTS: tuple[Callable[[Evidence], Sequence[Chart]], ...] = (
     mistake_charts,
     size_charts,
     occlusion_charts,
+    shadow_charts,
     stage_charts,
     gradient_charts,
     cost_charts,

@@ -129,8 +129,9 @@ class StudyFile(_Model):
         for name in (self.name, *self.arms):
             if not is_folder_name(name):
                 raise ValueError(f"{name!r} becomes a folder: use letters, digits, '_', '-' and '.'")
-        if "report" in self.arms:
-            raise ValueError("no arm can be called 'report': the study keeps its report there")
+        for taken in ("report", "shadows"):
+            if taken in self.arms:
+                raise ValueError(f"no arm can be called '{taken}': the study keeps its {taken} there")
         if len(set(self.seeds)) != len(self.seeds):
             raise ValueError("a seed is given twice")
         if self.on != "here":
