@@ -35,7 +35,8 @@ class Blocks:
 
     def by_draw(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
         """Bring (N, K, 16) results into the order of the draws: (R, K)."""
-        return values.transpose(0, 2, 1).reshape(-1, values.shape[1])[: self.draws]
+        rows = values.shape[0] * LANES
+        return values.transpose(0, 2, 1).reshape(rows, values.shape[1])[: self.draws]
 
 
 def in_blocks(weights: ArrayLike | Blocks) -> Blocks:
@@ -43,9 +44,10 @@ def in_blocks(weights: ArrayLike | Blocks) -> Blocks:
     if isinstance(weights, Blocks):
         return weights
     rows: NDArray[np.int32] = np.asarray(weights, dtype=np.int32)
-    padded = np.zeros((-(-len(rows) // LANES) * LANES, rows.shape[1]), np.int32)
+    count, images = -(-len(rows) // LANES), rows.shape[1]
+    padded = np.zeros((count * LANES, images), np.int32)
     padded[: len(rows)] = rows
-    return Blocks(len(rows), np.ascontiguousarray(padded.reshape(-1, LANES, rows.shape[1]).transpose(0, 2, 1)))
+    return Blocks(len(rows), np.ascontiguousarray(padded.reshape(count, LANES, images).transpose(0, 2, 1)))
 
 
 def in_threads(work: Callable[[slice], None], count: int) -> None:

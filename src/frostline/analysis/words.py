@@ -232,8 +232,8 @@ def _answers(hypotheses: pl.DataFrame) -> tuple[str, ...]:
         once = row["metric"] in LOWER_IS_BETTER
         value, low, high = (_plain(row[k]) if once else _points(row[k], False) for k in ("difference", "low", "high"))
         said.append(
-            f'Hypothesis "{row["name"]}": {row["answer"]} ({row["metric"]}, {row["better"]} minus {row["than"]}: {value}, '
-            f"{low} to {high}{'' if once else ' points'})."
+            f'Hypothesis "{row["name"]}": {row["answer"]} ({row["metric"]}, {row["better"]} minus {row["than"]}: '
+            f"{value}, {low} to {high}{'' if once else ' points'})."
         )
     return tuple(said)
 

@@ -117,7 +117,9 @@ def class_tables(evidence: Evidence) -> list[Table]:
     if frame.get_column("change").null_count() < frame.height:
         columns.append(Column("change", "change to the baseline", "points", "change_low", "change_high", _SOURCE))
     note = f"{interval_note(evidence)} {_UNADJUSTED}"
-    tables.append(Table("classes", "AP by class and arm, all numbers", frame, tuple(columns), "classes", note, on_page=False))
+    tables.append(
+        Table("classes", "AP by class and arm, all numbers", frame, tuple(columns), "classes", note, on_page=False)
+    )
     return tables
 
 

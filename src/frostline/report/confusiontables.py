@@ -131,4 +131,6 @@ def confusion_counts(evidence: Evidence) -> Table:
         Column("count", "count", "count", source=_SOURCE),
     )
     note = "background as the class taken for: nothing found the object. As the true class: there was nothing."
-    return Table("confusion_counts", "Confusion of every run, counts", pl.concat(parts), columns, "errors", note, on_page=False)
+    return Table(
+        "confusion_counts", "Confusion of every run, counts", pl.concat(parts), columns, "errors", note, on_page=False
+    )
