@@ -161,7 +161,7 @@ def test_no_difference_is_a_finding_and_doubt_is_none(tmp_path: Path) -> None:
     assert doubt.headline == (
         "No difference between any arm and baseline is shown, and none is ruled out: these runs do not decide."
     )
-    assert "To find a difference of 1 point" in doubt.text and "seeds an arm on these images" in doubt.text
+    assert "find a difference of 1 point between freeze_1_to_3 and the baseline" in doubt.text
 
 
 def test_a_verdict_without_a_baseline_claims_no_difference(tmp_path: Path) -> None:

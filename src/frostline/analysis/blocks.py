@@ -50,11 +50,15 @@ def in_blocks(weights: ArrayLike | Blocks) -> Blocks:
     return Blocks(len(rows), np.ascontiguousarray(padded.reshape(count, LANES, images).transpose(0, 2, 1)))
 
 
+def usable_cores() -> int:
+    """Count the cores that this process may use."""
+    # Not on macOS and Windows.
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def in_threads(work: Callable[[slice], None], count: int) -> None:
     """Call `work(slice)` over `count` blocks on the cores that this process may use; the kernels let go of the GIL."""
-    # Not on macOS and Windows.
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    parts = min(cores, count)
+    parts = min(usable_cores(), count)
     if parts <= 1:
         work(slice(0, count))
         return

@@ -7,6 +7,7 @@ settings of the evaluation. A run that does not fit, is not finished, or has no 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -14,6 +15,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from frostline.analysis.blocks import usable_cores
 from frostline.analysis.bootstrap import Resamples, resample, work_of
 from frostline.analysis.comparing import Comparison, compare_runs
 from frostline.analysis.intervals import Method
@@ -238,20 +240,28 @@ def _readable(runs: Sequence[RunFolder]) -> tuple[list[RunFolder], list[LeftOut]
 
 
 def _read(runs: Sequence[RunFolder], advance: Advance) -> tuple[list[_Read], list[LeftOut]]:
-    read, unread = [], []
-    for number, run in enumerate(runs, 1):
-        path = run.path / PREDICTIONS
-        if not path.is_file():
-            reason = f"no {PREDICTIONS}, so curves only; 'frostline evaluate {run.path}' makes one from its checkpoint"
-            unread.append(LeftOut(run, reason))
-        else:
-            try:
-                predictions, names = paired_by_stem(read_predictions(path))
-                read.append(_Read(run, RunScorer(predictions), names, predictions.settings))
-            except InputError as error:
-                unread.append(LeftOut(run, str(error)))
-        advance("reading predictions", number, len(runs))
+    read: list[_Read] = []
+    unread: list[LeftOut] = []
+    with ThreadPoolExecutor(usable_cores()) as pool:  # matching lets go of the interpreter's lock
+        for number, one in enumerate(pool.map(_opened, runs), 1):
+            if isinstance(one, _Read):
+                read.append(one)
+            else:
+                unread.append(one)
+            advance("reading predictions", number, len(runs))
     return read, unread
+
+
+def _opened(run: RunFolder) -> _Read | LeftOut:
+    path = run.path / PREDICTIONS
+    if not path.is_file():
+        reason = f"no {PREDICTIONS}, so curves only; 'frostline evaluate {run.path}' makes one from its checkpoint"
+        return LeftOut(run, reason)
+    try:
+        predictions, names = paired_by_stem(read_predictions(path))
+        return _Read(run, RunScorer(predictions), names, predictions.settings)
+    except InputError as error:
+        return LeftOut(run, str(error))
 
 
 def _grouped(read: Sequence[_Read], baseline: str | None) -> tuple[list[list[_Read]], list[LeftOut]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import matplotlib
 import numpy as np
@@ -14,9 +15,11 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from frostline.freezing.outline import PlanOutline
 from frostline.report.canvas import blank_figure, check_format, save_figure
 from frostline.report.style import STYLE
+
+if TYPE_CHECKING:
+    from frostline.freezing.outline import PlanOutline
 
 FROZEN, EMPTY = "#C9D6E2", "#F4F4F4"
 _FULL = (0.84, 0.37, 0.0)  # the vermilion of Okabe and Ito

@@ -10,7 +10,7 @@ from frostline.analysis.evidence import Advance
 from frostline.errors import InputError
 from frostline.files import holds_files, write_bytes, write_json, write_text
 from frostline.report.diagnoses import Diagnosis
-from frostline.report.drawing import Drawn, draw
+from frostline.report.drawing import Drawn, draw_all
 from frostline.report.page import Diagnosis as Finding
 from frostline.report.page import Notice, PageModel, render_page
 from frostline.report.samplepage import samples_html
@@ -38,10 +38,7 @@ def write_report(report: Report, folder: Path, advance: Advance) -> Path:
     earlier = _earlier(folder)
     samples = gather_samples(report.evidence, advance=advance)
     charts = [*report.charts, *samples_charts(samples)]
-    drawn = []
-    for number, chart in enumerate(charts, 1):
-        drawn.append(draw(chart))
-        advance("drawing figures", number, len(charts))
+    drawn = draw_all(charts, lambda done, total: advance("drawing figures", done, total))
     files: dict[str, bytes] = {}
     for one in drawn:
         files |= {f"figures/{one.name}.png": one.png, f"figures/{one.name}.svg": one.svg}
