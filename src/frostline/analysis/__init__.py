@@ -19,7 +19,7 @@ from frostline.analysis.curves import (
     read_results,
 )
 from frostline.analysis.errors_tide import ERRORS, TideErrors, tide_errors
-from frostline.analysis.evidence import Evidence, LeftOut, Panel, gather
+from frostline.analysis.evidence import Evidence, gather
 from frostline.analysis.inference import (
     Equivalence,
     compare_to_baseline,
@@ -33,6 +33,7 @@ from frostline.analysis.inference import (
 )
 from frostline.analysis.intervals import Estimate, interval, p_value
 from frostline.analysis.matching import IOUS, Boxes, Matches, match_coco, match_ultralytics, read_boxes
+from frostline.analysis.panels import LeftOut, Panel
 from frostline.analysis.predictions import (
     DetectionTable,
     Predictions,

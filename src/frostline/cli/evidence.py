@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from frostline.analysis.evidence import Advance
+    from frostline.analysis.panels import Advance
     from frostline.report.model import Table
 
 

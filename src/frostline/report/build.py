@@ -13,9 +13,10 @@ from typing import Any
 import polars as pl
 
 from frostline import __version__
-from frostline.analysis.evidence import DRAWS, Advance, Evidence, gather
+from frostline.analysis.evidence import DRAWS, Evidence, gather
 from frostline.analysis.inference import ONE_POINT
 from frostline.analysis.intervals import Method
+from frostline.analysis.panels import Advance
 from frostline.analysis.runs import find_runs
 from frostline.analysis.words import Frames, WordedVerdict, word
 from frostline.errors import InputError, did_you_mean

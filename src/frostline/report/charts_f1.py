@@ -10,7 +10,8 @@ import polars as pl
 from numpy.typing import NDArray
 
 from frostline.analysis import ConfidenceCurves, confidence_curves
-from frostline.analysis.evidence import Evidence, Panel
+from frostline.analysis.evidence import Evidence
+from frostline.analysis.panels import Panel
 from frostline.report.canvas import shortened
 from frostline.report.chartparts import listed, shown_arms, styled
 from frostline.report.curve_panels import MEAN, CurveSet, draw_panels, interactive_panels, most_frequent

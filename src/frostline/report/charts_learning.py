@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 
 from frostline.analysis import RunFolder
 from frostline.analysis.convergence import epochs_to_90
-from frostline.analysis.evidence import Evidence, label
+from frostline.analysis.evidence import Evidence
+from frostline.analysis.panels import label
 from frostline.report import hover
 from frostline.report.canvas import shortened
 from frostline.report.chartparts import GREY, WIDTH, in_percent, listed, marks, sheet, shown_arms, strokes, styled

@@ -7,7 +7,8 @@ from functools import partial
 
 import polars as pl
 
-from frostline.analysis.evidence import Evidence, Panel
+from frostline.analysis.evidence import Evidence
+from frostline.analysis.panels import Panel
 from frostline.analysis.scoring import SOURCES
 from frostline.report.classheat import Heat, heat_figure
 from frostline.report.estimates import Found, interval_note, measure

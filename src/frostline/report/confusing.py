@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from frostline.analysis.confusion import BACKGROUND, Confusion
-from frostline.analysis.evidence import Evidence, Panel
+from frostline.analysis.evidence import Evidence
+from frostline.analysis.panels import Panel
 
 MOST_CLASSES = 12  # in a grid of a matrix an arm: more cannot be read
 

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MultipleLocator
 from numpy.typing import NDArray
 
-from frostline.analysis.evidence import Panel
+from frostline.analysis.panels import Panel
 from frostline.report import hover
 from frostline.report.canvas import shortened
 from frostline.report.chartparts import GREY, WIDTH, arm_legend, label_points, sheet, strokes

@@ -10,7 +10,7 @@ import matplotlib
 import polars as pl
 
 from frostline.analysis.bootstrap import Resamples, Scorer, resample
-from frostline.analysis.evidence import Evidence, Panel
+from frostline.analysis.evidence import Evidence
 from frostline.analysis.inference import estimate_arm, estimate_difference
 from frostline.analysis.intervals import Estimate
 from frostline.analysis.occlusion import (
@@ -21,6 +21,7 @@ from frostline.analysis.occlusion import (
     find_table,
     read_table,
 )
+from frostline.analysis.panels import Panel
 from frostline.report.model import Chart, Column, Table
 from frostline.report.palette import arm_styles
 from frostline.report.style import STYLE

@@ -18,7 +18,8 @@ from frostline.report.sampling import (
 )
 
 if TYPE_CHECKING:
-    from frostline.analysis.evidence import Advance, Evidence
+    from frostline.analysis.evidence import Evidence
+    from frostline.analysis.panels import Advance
 
 COUNT = 12
 PICTURE_BYTES = 1_800_000

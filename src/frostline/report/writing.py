@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from frostline.analysis.evidence import Advance
+from frostline.analysis.panels import Advance
 from frostline.errors import InputError
 from frostline.files import holds_files, write_bytes, write_json, write_text
 from frostline.report.diagnoses import Diagnosis

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from frostline.analysis.bootstrap import Resamples, Scorer, resample, work_of
-from frostline.analysis.evidence import Advance, LeftOut
 from frostline.analysis.inference import compare_to_baseline, estimate_arm
 from frostline.analysis.intervals import Estimate
 from frostline.analysis.lighting import IOU, LightScorer
+from frostline.analysis.panels import Advance, LeftOut
 from frostline.analysis.stress import EDGE_BOUNDS, PLACES, StressScorer
 from frostline.imaging.lighting import LIGHTS
 

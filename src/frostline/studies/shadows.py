@@ -12,9 +12,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from frostline.analysis.evidence import Advance, LeftOut, baseline_of, paired_by_stem, study_of
+from frostline.analysis.evidence import baseline_of, study_of
 from frostline.analysis.lighting import LightScorer, shade_shares
 from frostline.analysis.matching import Boxes, read_boxes
+from frostline.analysis.panels import Advance, LeftOut, paired_by_stem
 from frostline.analysis.predictions import Predictions, read_predictions, write_predictions
 from frostline.analysis.runs import RunFolder
 from frostline.analysis.stress import StressScorer

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from frostline.analysis.evidence import PREDICTIONS
 from frostline.analysis.inference import CHECKED_IMAGES, FEW_SEEDS
+from frostline.analysis.panels import PREDICTIONS
 from frostline.analysis.predictions import read_predictions
 from frostline.errors import InputError
 from frostline.report.diagnoses.facts import Facts, RunFacts
