@@ -21,7 +21,7 @@ import frostline as fl
 from frostline.training import AuditError
 from frostline.training.checkpoints import saved_tensors
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.slow]
 FOUR = {**SETTINGS, "epochs": 4}
 ROLES: dict[str, Any] = {"freeze": "backbone,neck", "unfreeze": {"every": 1, "by": "role"}}
 

@@ -14,7 +14,7 @@ import frostline as fl
 from frostline.errors import InputError
 from frostline.training.checkpoints import saved_tensors
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.slow]
 FIVE = {**SETTINGS, "epochs": 5, "close_mosaic": 2}
 CASES: dict[str, tuple[fl.FreezePlan, dict[str, Any]]] = {
     "sgd with mosaic": (fl.FreezePlan.first(3), FIVE),

@@ -22,7 +22,7 @@ import frostline as fl
 from frostline.training import AuditError
 from frostline.training.checkpoints import saved_tensors
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.slow]
 EIGHT = {**SETTINGS, "epochs": 8}
 GRADUAL: dict[str, Any] = {"freeze": "backbone,neck", "unfreeze": {"every": 2, "by": "role"}}
 THAWING: dict[str, Any] = {"adaptive": {"percentile": 50, "patience": 1, "thaw": 0.9}}

@@ -82,6 +82,7 @@ def test_what_thaws_moves_and_what_is_frozen_does_not(tiny_checkpoint: Path, tin
     assert all(table[epoch][0] == 0 for epoch in range(4)) and all(table[epoch][0] > 0 for epoch in (4, 5))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "kill"), [("gradual", 2), ("gradual", 3), ("adaptive", 3), ("rgn", 2), ("freezeout", 4)]
 )

@@ -163,6 +163,7 @@ def test_brightness_keeps_more_than_a_byte(tiny_yaml: Path, tmp_path: Path, seen
     assert len(padding) > 4 and min(padding) > 0.59 and max(padding) < 1.41, "by a gain of each image's own"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("cache", "scale", "pixels"), [("ram", 1.0, {}), ("disk", 3.0, {"range": [0, 3], "encoding": "srgb"})]
 )

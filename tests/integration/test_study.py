@@ -98,6 +98,7 @@ def test_arms_with_data_of_their_own_must_pair_by_image_name(study_file: Path, t
         fl.Study.from_yaml(study_file, tmp_path / "s").prepare()
 
 
+@pytest.mark.slow
 def test_ablate_from_the_command_line(tiny_checkpoint: Path, tiny_data: Path, tmp_path: Path) -> None:
     words = (
         "ablate", tiny_checkpoint, tiny_data, "--freeze-list", "3,6", "--epochs", 2, "--imgsz", 64, "--batch", 4,
@@ -122,6 +123,7 @@ def test_ablate_from_the_command_line(tiny_checkpoint: Path, tiny_data: Path, tm
     assert (tmp_path / "comparison.csv").is_file() and (tmp_path / "comparison.json").is_file()
 
 
+@pytest.mark.slow
 def test_train_powers_off_once_with_a_stand_in(tiny_checkpoint: Path, tiny_data: Path, tmp_path: Path) -> None:
     mark = tmp_path / "off"
     words = ("train", tiny_checkpoint, tiny_data, "--freeze", "0-2", "--epochs", 1, "--imgsz", 64, "--batch", 4,
@@ -169,6 +171,7 @@ def test_bad_input_is_one_line_and_status_2(
     assert "Traceback" not in done.stderr and len(done.stderr.strip().splitlines()) == 1
 
 
+@pytest.mark.slow
 def test_the_drop_in_scripts_train_and_compare(tiny_checkpoint: Path, tiny_data: Path, tmp_path: Path) -> None:
     def script(name: str, *words: object) -> str:
         path = Path(__file__).parents[2] / "scripts" / name

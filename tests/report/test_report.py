@@ -16,6 +16,7 @@ from frostline.errors import InputError
 from run_folders import new_ultralytics, our_run
 from study_runs import study, write_detections
 
+pytestmark = pytest.mark.integration
 ARMS = {"baseline": 0.7, "freeze_1_to_3": 0.72, "freeze_1_to_6": 0.4}
 HYPOTHESES = [{"name": "six layers cost mAP", "metric": "mAP50", "better": "baseline", "than": "freeze_1_to_6"}]
 
