@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Iterator
 from itertools import combinations
 from pathlib import Path
@@ -18,26 +16,11 @@ from frostline.report.samples import gather_samples
 from frostline.report.templating import static
 from sample_runs import LEFT, LOW, RIGHT, dataset, predictions, run
 
-sync_api = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed: pip install playwright")
 pytestmark = pytest.mark.browser
 
 STAGE, HANDLE = ".fl-samples-stage", ".fl-samples-handle"
 PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
 <style>body{{margin:16px;font-family:sans-serif}} {css}</style><body>{html}<script>{js}</script></body></html>"""
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with sync_api.sync_playwright() as playwright:
-        found = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-        program = found or playwright.chromium.executable_path
-        if not Path(program).is_file():
-            pytest.skip("there is no Chromium: install one, or run 'playwright install chromium'")
-        # Chromium refuses to run as root, as in a container, with its sandbox.
-        sandbox = not (hasattr(os, "geteuid") and os.geteuid() == 0)
-        chromium = playwright.chromium.launch(executable_path=program, chromium_sandbox=sandbox)
-        yield chromium
-        chromium.close()
 
 
 @pytest.fixture(scope="module")
