@@ -171,6 +171,11 @@ def test_a_verdict_without_a_baseline_claims_no_difference(tmp_path: Path) -> No
     assert two.headline.startswith("decay has the highest mAP50-95, 39.9 %") and "there is no baseline" in two.headline
 
 
+def test_with_one_seed_the_verdict_is_of_these_very_weights(tmp_path: Path) -> None:
+    one, two = (word(evidence(tmp_path / str(len(seeds)), ARMS, seeds=seeds)) for seeds in ((0,), (0, 1)))
+    assert "these very weights" in one.sentences[0] and "these very weights" not in " ".join(two.sentences)
+
+
 def test_every_number_of_the_verdict_is_in_the_frames(tmp_path: Path) -> None:
     found = evidence(tmp_path, ARMS)
     base = row(arm_frame(found), "baseline")

@@ -88,6 +88,8 @@ def word(evidence: Evidence, frames: Frames | None = None, margin: float = ONE_P
     undecided = [row for row in compared if row["arm"] not in told and row not in same]
     base = rows[evidence.baseline]
     sentences = [_baseline_sentence(evidence, base)]
+    if min(row["runs"] for row in (base, *compared)) == 1:
+        sentences.insert(0, "With one seed an arm this holds for these very weights: other seeds may say otherwise.")
     for group, what in ((better[1:], "Also above it"), (worse, "Below it")):
         if group:
             sentences.append(f"{what}: {_listed(group)}.")
