@@ -145,7 +145,6 @@ def compare(
     chosen = chosen_metrics([word for given in metrics or ["mAP50", "mAP50-95"] for word in given.split(",") if word])
     small = [name.strip() for name in (small_classes or "").split(",") if name.strip()]
     quiet = output is not Format.TABLE
-    runs = find_runs(folders)
     with pure_stdout(quiet), progress() as advance:
         report = None
         if ci:
@@ -155,6 +154,8 @@ def compare(
                 folders, baseline=baseline, draws=draws, confidence=confidence, method=method.value,
                 include_unfinished=include_unfinished, advance=advance,
             )  # fmt: skip
+        # Of what --ci left out as damaged, nothing else could be told either.
+        runs = find_runs(folders) if report is None else report.evidence.runs
         comparison = compare_runs(runs, chosen, small)
         figure, table, record = write_comparison(comparison, chosen, out)
     if output is Format.JSON:

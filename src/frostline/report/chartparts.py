@@ -104,6 +104,13 @@ def arm_legend(figure: Figure, labels: Mapping[str, str], styles: Mapping[str, A
     )  # fmt: skip
 
 
+def number_at_right(axes: Axes, row: int, value: float) -> None:
+    """Write a row's number in a column at the right edge of a panel."""
+    axes.annotate(
+        f"{value:.3g}", (1, row), xycoords=("axes fraction", "data"), va="center", ha="right", fontsize=7.5, color=GREY
+    )
+
+
 def in_percent(axis: Any, ticks: int = 6) -> None:
     """Write shares of one as percent on an axis."""
     axis.set_major_locator(MaxNLocator(ticks, steps=[1, 2, 2.5, 5, 10]))

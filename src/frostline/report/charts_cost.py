@@ -16,7 +16,7 @@ from frostline.analysis.convergence import cost_frame, seconds_an_epoch, trainin
 from frostline.analysis.evidence import Evidence
 from frostline.report import hover
 from frostline.report.canvas import shortened
-from frostline.report.chartparts import GREY, WIDTH, sheet, shown_arms, styled
+from frostline.report.chartparts import GREY, WIDTH, number_at_right, sheet, shown_arms, styled
 from frostline.report.charts_time import time_unit
 from frostline.report.model import Chart
 from frostline.report.palette import ArmStyle, arm_styles
@@ -111,15 +111,7 @@ def _bars(axes: Axes, cost: Cost, arms: Sequence[str], styles: Mapping[str, ArmS
                 markeredgecolor="#333333", markeredgewidth=0.6, zorder=3, clip_on=False,
             )  # fmt: skip
         # In a column of their own: beside a bar, a number would stand at its slowest seed.
-        axes.annotate(
-            f"{value:.3g}",
-            (1, row),
-            xycoords=("axes fraction", "data"),
-            va="center",
-            ha="right",
-            fontsize=7.5,
-            color=GREY,
-        )
+        number_at_right(axes, row, value)
     axes.set_title(cost.title, fontsize=9)
     axes.set_xlim(0, 1.27 * top)
     axes.grid(visible=False, axis="y")

@@ -21,7 +21,18 @@ from frostline.analysis.evidence import Evidence
 from frostline.analysis.panels import label
 from frostline.report import hover
 from frostline.report.canvas import shortened
-from frostline.report.chartparts import GREY, WIDTH, in_percent, listed, marks, sheet, shown_arms, strokes, styled
+from frostline.report.chartparts import (
+    GREY,
+    WIDTH,
+    in_percent,
+    listed,
+    marks,
+    number_at_right,
+    sheet,
+    shown_arms,
+    strokes,
+    styled,
+)
 from frostline.report.charts_losses import loss_charts
 from frostline.report.learning import ArmCurves, arm_curves, draw_learning
 from frostline.report.model import Chart
@@ -159,15 +170,7 @@ def _draw_to_90(axes: Axes, learning: Learning) -> None:
         if len(set(epochs)) > 1:
             axes.plot(epochs, [row] * len(epochs), **marks(style, markersize=4, markeredgewidth=0, alpha=0.5), zorder=3)
         axes.plot(mean, row, **marks(style, markersize=7), zorder=4, clip_on=False)
-        axes.annotate(
-            f"{mean:.3g}",
-            (1, row),
-            xycoords=("axes fraction", "data"),
-            va="center",
-            ha="right",
-            fontsize=7.5,
-            color=GREY,
-        )
+        number_at_right(axes, row, mean)
     axes.set_yticks(range(len(learning.arms)), [shortened(arm) for arm in learning.arms], fontsize=8)
     axes.tick_params("y", length=0)
     axes.set_ylim(max(len(learning.arms), 1) - 0.4, -0.6)
