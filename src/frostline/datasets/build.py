@@ -8,9 +8,11 @@ from ultralytics.data import build_yolo_dataset
 from ultralytics.data.utils import get_split_fraction
 from ultralytics.utils import colorstr
 
+from frostline.datasets.dataset import Dataset
 from frostline.datasets.exact import ExactDataset
 from frostline.datasets.pixel_format import PixelFormat
 from frostline.datasets.sampled import SampledDataset, SampledExactDataset
+from frostline.errors import InputError
 
 
 def build_split(
@@ -68,3 +70,18 @@ def build_split(
         fraction=fraction,
         **more,
     )
+
+
+def check_nothing_dropped(known: Dataset, train_loader: Any, val_loader: Any) -> None:
+    """Make sure that Ultralytics took every image: it leaves out what it cannot read, with a warning at most.
+
+    Raises:
+        InputError: it did not.
+    """
+    for name, files, loader in (("train", known.train, train_loader), ("val", known.val, val_loader)):
+        missing = sorted({str(file) for file in files} - set(loader.dataset.im_files))
+        if missing:
+            raise InputError(
+                f"{missing[0]}: Ultralytics left {len(missing)} of {len(files)} {name} images out as unreadable; "
+                "frostline data check tells why"
+            )

@@ -18,6 +18,7 @@ from frostline.analysis.coco import evaluate_coco
 from frostline.analysis.predictions import DetectionTable, Predictions, PredictionSettings
 from frostline.datasets import EIGHT_BITS, PixelFormat, load_dataset, pixel_format
 from frostline.datasets.build import build_split
+from frostline.training.folding import fused_copy
 from frostline.training.images import float32_convolutions, pictures, to_device
 from frostline.training.machine import hushed, use_all_cores
 
@@ -81,6 +82,7 @@ class RecordingValidator(DetectionValidator):
         sample_seed: of that sample.
         pixels: format of the images.
         advance: called with the images of each batch that is done.
+        fused: in training, validate a copy of the EMA with BatchNorms folded and channels last.
     """
 
     pixels: PixelFormat = EIGHT_BITS
@@ -88,6 +90,12 @@ class RecordingValidator(DetectionValidator):
     keep: int | None = None
     sample_seed: int = 0
     advance: Callable[[int], None] | None = None
+    fused: bool = False
+
+    def get_model(self, model: Any, trainer: Any = None) -> Any:
+        """Return what is validated: Ultralytics' choice, or in training a copy of it that computes faster."""
+        chosen = super().get_model(model, trainer)
+        return fused_copy(chosen) if self.fused and trainer is not None else chosen
 
     def init_metrics(self, model: torch.nn.Module) -> None:
         """Start a pass. Choosing a device has just reset torch's threads, so they are set again here."""

@@ -155,11 +155,6 @@ def prepare(spec: RunSpec, data: CheckedData, folder: Path) -> Prepared:
         InputError: see `build_model`, `open_teacher`, `freezing.BoundStage` and `machine.check_disk`; or weights in
             which nothing fits the model.
     """
-    if data.pixels.deep and spec.settings.get("amp"):
-        raise InputError(
-            f"amp={spec.settings['amp']}: mixed precision rounds pixels to 11 bits at most before the first "
-            f"convolution, and {data.dataset.yaml} has {data.pixels.kind} images; leave amp off"
-        )
     model, transfer = build_model(spec, data.dataset.names)
     if transfer.source is not None and transfer.loaded == 0:
         raise InputError(f"{spec.weights}: not one tensor fits {spec.model}; are they of the same family and size?")

@@ -10,6 +10,7 @@ from typing import Any
 from frostline.errors import InputError
 from frostline.files import write_json
 from frostline.freezing import Freeze, FreezePlan
+from frostline.training.arithmetic import Arithmetic, choose_arithmetic
 from frostline.training.checkpoints import locate_model
 from frostline.training.collect import collect_stages, measure_run, worse_stage
 from frostline.training.machine import (
@@ -192,7 +193,10 @@ def execute(
     chosen = choose_device(device)
     prepared = prepared or prepare(spec, check_data(spec.data), folder)
     check_teacher(prepared.teacher, known)
-    announce(spec, prepared, chosen, observer)
+    arithmetic = choose_arithmetic(
+        spec.settings, chosen, deep=prepared.pixels.deep, teacher=spec.teacher is not None
+    )
+    announce(spec, prepared, chosen, arithmetic, observer)
     earlier = float(known.record.get("wall_seconds", 0.0)) if known is not None else 0.0
     started, memory = time.perf_counter(), MemoryPeak(chosen)
     memory.start()
@@ -205,6 +209,7 @@ def execute(
         "pixels": prepared.pixels.to_dict(),
         "teacher_fingerprint": prepared.teacher,
         "device": describe_device(chosen),
+        "arithmetic": arithmetic.to_dict(),
         "threads": usable_threads(),
         "load_average": {"start": load_average(), "end": None},
         "pretraining": pretraining_record(spec),
@@ -213,7 +218,7 @@ def execute(
     }
     write_json(folder / RECORD, record)
     try:
-        results = _stages(spec, folder, chosen, memory, observer, tag, prepared)
+        results = _stages(spec, folder, chosen, memory, observer, tag, prepared, arithmetic)
         record |= collect_stages(spec, folder, results, prepared, observer.say)
         record |= measure_run(spec, folder, chosen, prepared.imgsz)
         record["status"] = "finished" if record["audit"] == "PASS" else "failed"
@@ -258,6 +263,7 @@ def _stages(
     observer: Observer,
     tag: str | None,
     prepared: Prepared,
+    arithmetic: Arithmetic,
 ) -> list[StageResult]:
     stages = spec.plan.stages
     results: list[StageResult] = []
@@ -285,6 +291,7 @@ def _stages(
                     exact=spec.exact_resume,
                     teacher=str(Path(teacher).resolve()) if teacher is not None else None,
                     teacher_print=prepared.teacher,
+                    arithmetic=arithmetic,
                 ),
                 memory,
                 on_epoch,

@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 
 from frostline.errors import InputError, did_you_mean
+from frostline.training.arithmetic import LEVERS, resolve_levers
 
 DEFAULTS: Mapping[str, Any] = {
     "epochs": 100,
@@ -19,7 +20,6 @@ DEFAULTS: Mapping[str, Any] = {
     "momentum": 0.937,
     "weight_decay": 0.0005,
     "warmup_epochs": 3.0,
-    "amp": False,
     "patience": 0,
     "plots": True,
     "augmentations": [],
@@ -41,6 +41,9 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
     }
 }
 """Named sets of arguments. `log-chroma`: hue and saturation have no meaning in a chromaticity image."""
+
+OWN = frozenset({*LEVERS, "reference"} - {"channels_last"})
+"""Training arguments that are not Ultralytics': see `training.arithmetic`."""
 
 _TAKEN: Mapping[str, str] = {
     "freeze": "say what to freeze with --freeze, --train-only or --plan",
@@ -119,19 +122,33 @@ def resolve_settings(given: Mapping[str, Any], preset: str | None = None) -> dic
     preset = given.pop("preset", preset)
     if preset is not None and preset not in PRESETS:
         raise InputError(f"no preset '{preset}'{did_you_mean(preset, PRESETS)}; there is {', '.join(PRESETS)}")
-    known = [name for name in {**DEFAULT_CFG_DICT, **DEFAULTS} if name not in _TAKEN]
+    known = [name for name in (*DEFAULT_CFG_DICT, *DEFAULTS, *OWN) if name not in _TAKEN]
     refuse_taken(given)
     for key in given:
         if key not in known:
             raise InputError(f"unknown training argument '{key}'{did_you_mean(key, known)}")
-    settings = {**DEFAULTS, **(PRESETS[preset] if preset else {}), **given}
+    levers = resolve_levers(given)
+    own = {key: value for key, value in given.items() if key not in levers and key != "amp"}
+    settings = {**DEFAULTS, **(PRESETS[preset] if preset else {}), **own, **levers}
     settings["optimizer"] = _named_optimizer(settings["optimizer"])
     _check_ranges(settings)
     try:
-        get_cfg(overrides=dict(settings))
+        get_cfg(overrides=for_ultralytics(settings))
     except (TypeError, ValueError, SyntaxError, AssertionError) as error:
         raise InputError(" ".join(str(error).split())[:300]) from error
     return settings
+
+
+def for_ultralytics(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return resolved settings as arguments that Ultralytics knows.
+
+    Its own mixed precision stays off: the trainer has another, which leaves the loss and the boxes in float32. Whether
+    tensors are `channels_last` is for it to decide on a GPU, as without us, unless the user said so.
+    """
+    kept = {key: value for key, value in settings.items() if key not in OWN}
+    if kept.get("channels_last") is True or settings.get("reference"):
+        kept["channels_last"] = None
+    return {**kept, "amp": False}
 
 
 def _named_optimizer(name: Any) -> str:

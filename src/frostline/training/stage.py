@@ -15,6 +15,7 @@ import torch
 from frostline.analysis.predictions import write_predictions
 from frostline.files import leftovers, write_json
 from frostline.freezing import Audit, Stage, check_saved, check_trained
+from frostline.training.arithmetic import Arithmetic
 from frostline.training.checkpoints import saved_tensors
 from frostline.training.evaluation import Evaluation, evaluate_checkpoint
 from frostline.training.intervals import interval_of, merge_audits
@@ -22,6 +23,7 @@ from frostline.training.machine import MemoryPeak
 from frostline.training.progress import Progress
 from frostline.training.saving import PREVIOUS, strip_checkpoints
 from frostline.training.scheduled import RATES, ScheduledTrainer
+from frostline.training.settings import for_ultralytics
 from frostline.training.teacher import check_untouched
 from frostline.training.trainer import StageJob, StageTrainer
 
@@ -50,6 +52,7 @@ class StageRun:
         exact: see `RunSpec.exact_resume`.
         teacher: path of the checkpoint that the student learns from, or None.
         teacher_print: its fingerprint.
+        arithmetic: how the network computes.
     """
 
     number: int
@@ -66,6 +69,7 @@ class StageRun:
     exact: bool = False
     teacher: str | None = None
     teacher_print: str | None = None
+    arithmetic: Arithmetic = Arithmetic()
 
 
 @dataclass(frozen=True)
@@ -171,7 +175,7 @@ def _saved_epoch(path: Path) -> int | None:
 
 def _train(job: StageRun, state: str, memory: MemoryPeak, on_epoch: OnEpoch, say: Say) -> Audit:
     overrides = {
-        **job.settings,
+        **for_ultralytics(job.settings),
         "model": job.model,
         "data": job.data,
         "seed": job.seed,
@@ -197,7 +201,8 @@ def _train(job: StageRun, state: str, memory: MemoryPeak, on_epoch: OnEpoch, say
     trainer = kind(
         overrides,
         StageJob(
-            job.stage, job.tag, job.freeze_fresh, progress, memory, on_epoch, say, job.exact, job.teacher_print
+            job.stage, job.tag, job.freeze_fresh, progress, memory, on_epoch, say, job.exact, job.teacher_print,
+            job.arithmetic,
         ),
     )  # fmt: skip
     trainer.train()

@@ -7,17 +7,19 @@ from pathlib import Path
 
 from frostline.errors import InputError
 from frostline.files import holds_files
+from frostline.training.arithmetic import Arithmetic
 from frostline.training.machine import busy_warning, describe_device, loader_workers
 from frostline.training.prepare import Prepared, describe_pixels
 from frostline.training.record import Observer, Run
 from frostline.training.spec import RunSpec, differences, layers_in_words
 
 
-def announce(spec: RunSpec, prepared: Prepared, device: str, observer: Observer) -> None:
+def announce(spec: RunSpec, prepared: Prepared, device: str, arithmetic: Arithmetic, observer: Observer) -> None:
     """Say what a run is about to do."""
     frozen = prepared.freezes[0].selected_layers
     stages = len(prepared.freezes)
     observer.say(f"{spec.arm}, seed {spec.seed}, on {describe_device(device)}")
+    observer.say(f"network in {arithmetic.precision} ({arithmetic.why}), loss and boxes in float32")
     observer.say(f"Training with {layers_in_words(frozen)}" + (f" in stage 1 of {stages}" if stages > 1 else ""))
     observer.say(f"[freeze_experiment] total_layers={prepared.freezes[0].total_layers} frozen_layers={list(frozen)}")
     observer.say(prepared.transfer.describe())

@@ -20,8 +20,7 @@ from ultralytics.models.yolo.detect import DetectionTrainer
 from ultralytics.utils import YAML
 
 from frostline.datasets import Dataset, PixelFormat, load_dataset, pixel_format
-from frostline.datasets.build import build_split
-from frostline.errors import InputError
+from frostline.datasets.build import build_split, check_nothing_dropped
 from frostline.freezing import (
     Audit,
     Freeze,
@@ -32,6 +31,7 @@ from frostline.freezing import (
     resolve_freeze,
     summarize_trainable_and_bn,
 )
+from frostline.training.arithmetic import Arithmetic
 from frostline.training.checkpoints import count_transfer, saved_tensors
 from frostline.training.evaluation import RecordingValidator
 from frostline.training.exact import ExactResume
@@ -39,6 +39,7 @@ from frostline.training.flags import ultralytics_freeze
 from frostline.training.gradients import GRADIENTS, append_gradients
 from frostline.training.images import float32_convolutions, pictures, to_device
 from frostline.training.machine import MemoryPeak, loader_workers, use_all_cores
+from frostline.training.network import follow_freeze, forget_prefix, make_cheaper
 from frostline.training.progress import Progress
 from frostline.training.saving import (
     Whole,
@@ -65,6 +66,7 @@ class StageJob:
         say: called with a line for the user.
         exact: keep what resuming to the bit needs; see `training.exact`.
         teacher: fingerprint of the teacher's checkpoint, or None without one.
+        arithmetic: how the network computes.
     """
 
     stage: Stage
@@ -76,6 +78,7 @@ class StageJob:
     say: Callable[[str], None]
     exact: bool = False
     teacher: str | None = None
+    arithmetic: Arithmetic = Arithmetic()
 
 
 class StageTrainer(DetectionTrainer):
@@ -126,6 +129,8 @@ class StageTrainer(DetectionTrainer):
         `args.yaml` and the checkpoint tell the truth to anybody who reads them without us.
         """
         super().set_model_attributes()
+        if self.job.arithmetic.channels_last:  # before the EMA pairs its tensors with the model's
+            self.model.to(memory_format=torch.channels_last)
         self.freeze = self.resolve()
         self.args.freeze = ultralytics_freeze(self.detector, self.freeze) or None
         YAML.save(self.save_dir / "args.yaml", vars(self.args))
@@ -152,6 +157,8 @@ class StageTrainer(DetectionTrainer):
         """Move a batch to the device, with pixels in [0, 1] by the range of their format."""
         if self.exact is not None:
             self.exact.next_batch(self)
+        if self.job.arithmetic.channels_last:
+            batch["img"] = batch["img"].contiguous(memory_format=torch.channels_last)
         if not self.pixels.deep:
             return dict(super().preprocess_batch(batch))
         batch = to_device(batch, self.device, self.pixels)
@@ -173,11 +180,18 @@ class StageTrainer(DetectionTrainer):
             group["params"] = [p for p in group["params"] if p.requires_grad]
         return optimizer
 
+    def _build_train_pipeline(self) -> None:
+        """Build the loaders and the optimizer, the scaler being that of our precision: the autocast is ours."""
+        if self.device.type == "cuda":
+            self.scaler = torch.amp.GradScaler("cuda", enabled=self.job.arithmetic.precision == "fp16")
+        super()._build_train_pipeline()
+
     def _setup_train(self) -> None:
         if self.pixels.deep:
             float32_convolutions()
         super()._setup_train()
-        self._check_nothing_dropped()
+        check_nothing_dropped(self.known, self.train_loader, self.test_loader)
+        make_cheaper(self.detector, self.job.arithmetic)
         self._model_train()
         assert self.freeze is not None
         model = self.detector
@@ -196,17 +210,6 @@ class StageTrainer(DetectionTrainer):
         """Watch the detector, and know what distillation trains beside it."""
         return FreezeWatch(self.detector, freeze, projectors_of(self.model))
 
-    def _check_nothing_dropped(self) -> None:
-        """Make sure that Ultralytics took every image: it leaves out what it cannot read, with a warning at most."""
-        splits = (("train", self.known.train, self.train_loader), ("val", self.known.val, self.test_loader))
-        for name, files, loader in splits:
-            missing = sorted({str(file) for file in files} - set(loader.dataset.im_files))
-            if missing:
-                raise InputError(
-                    f"{missing[0]}: Ultralytics left {len(missing)} of {len(files)} {name} images out as unreadable; "
-                    "frostline data check tells why"
-                )
-
     def _seeds(self) -> dict[str, int]:
         seed = int(self.args.seed)
         return {"python": seed, "numpy": seed, "torch": seed, "loader": self.train_loader.generator.initial_seed()}
@@ -217,6 +220,7 @@ class StageTrainer(DetectionTrainer):
         self.model.train()
         if self.freeze is not None:
             put_batchnorms_in_eval(self.detector, self.freeze)
+            follow_freeze(self.detector)
         if self.exact is not None and self.watch is not None:
             self.exact.enter(self)
 
@@ -234,7 +238,7 @@ class StageTrainer(DetectionTrainer):
         validator = RecordingValidator(
             self.test_loader, save_dir=self.save_dir, args=copy(self.args), _callbacks=self.callbacks
         )
-        validator.pixels = self.pixels
+        validator.pixels, validator.fused = self.pixels, self.job.arithmetic.fused_validation
         return validator
 
     def save_metrics(self, metrics: dict[str, float]) -> None:
@@ -272,6 +276,7 @@ class StageTrainer(DetectionTrainer):
     def _load_checkpoint_state(self, ckpt: dict[str, Any]) -> None:
         """Load what the checkpoint has, then, in full precision, what lies beside it."""
         super()._load_checkpoint_state(ckpt)
+        forget_prefix(self.detector)  # a recovery from NaN has just loaded other weights
         if self.exact is not None and self.watch is None:  # a resume, not a recovery from NaN in mid-run
             self.exact.restore(self, int(ckpt["epoch"]))
 

@@ -1,0 +1,174 @@
+"""How a run computes: its precision and memory layout, found from the device and not assumed.
+
+Which levers there are, what each does to a result and what it gains is told in docs/performance.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from frostline.errors import InputError
+
+PRECISIONS = ("auto", "fp32", "bf16", "fp16")
+DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
+
+LEVERS: Mapping[str, Any] = {
+    "precision": "auto",
+    "channels_last": True,
+    "no_grad_prefix": True,
+    "fold_frozen": False,
+    "fused_validation": True,
+}
+"""Training arguments beside Ultralytics' own that say how a run computes, with their defaults.
+
+`channels_last` is its own as well, but it obeys it on a GPU only.
+"""
+
+REFERENCE: Mapping[str, Any] = {
+    "precision": "fp32",
+    "channels_last": False,
+    "no_grad_prefix": False,
+    "fold_frozen": False,
+    "fused_validation": False,
+}
+"""The same for the arithmetic of plain Ultralytics, which `reference=true` stands for."""
+
+
+def resolve_levers(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the levers, and `reference`, from what the user named; `amp` is taken as a precision.
+
+    Args:
+        given: training arguments; others than the levers, `reference` and `amp` are left alone.
+
+    Raises:
+        InputError: a value of the wrong kind, or `amp` and `precision` that differ.
+    """
+    reference = given.get("reference", False)
+    if not isinstance(reference, bool):
+        raise InputError(f"reference: expected true or false, got {reference!r}")
+    levers = {**(REFERENCE if reference else LEVERS), **{key: given[key] for key in LEVERS if key in given}}
+    levers["precision"] = _name_precision(given, levers["precision"])
+    for key, value in levers.items():
+        if key != "precision" and not isinstance(value, bool):
+            raise InputError(f"{key}: expected true or false, got {value!r}")
+    return {**levers, "reference": reference}
+
+
+def _name_precision(given: Mapping[str, Any], precision: Any) -> str:
+    if precision not in PRECISIONS:
+        raise InputError(f"precision: expected {', '.join(PRECISIONS)}, got {precision!r}")
+    if "amp" not in given:
+        return str(precision)
+    amp = {True: "auto", False: "fp32"}.get(given["amp"], given["amp"]) if _hashable(given["amp"]) else None
+    if amp not in PRECISIONS:
+        raise InputError(f"amp: expected true, false or a precision ({', '.join(PRECISIONS)}), got {given['amp']!r}")
+    if "precision" in given and amp != precision:
+        raise InputError(f"amp={given['amp']} and precision={precision} do not agree; leave amp out")
+    return str(amp)
+
+
+def _hashable(value: Any) -> bool:
+    return isinstance(value, str | bool)
+
+
+@dataclass(frozen=True)
+class Arithmetic:
+    """The arithmetic of one run on one device.
+
+    Attributes:
+        precision: `fp32`, `bf16` or `fp16` for the network in training; everything else is float32.
+        why: what the precision was chosen by, in words.
+        channels_last: keep tensors in the order N, H, W, C.
+        float32_first: compute the first layer in float32, since images have more bits than the precision.
+        no_grad_prefix: run leading layers that are frozen whole without autograd.
+        fold_frozen: fold convolution and BatchNorm of those layers into one.
+        fused_validation: validate a copy of the EMA whose convolutions and BatchNorms are folded.
+    """
+
+    precision: str = "fp32"
+    why: str = "asked for"
+    channels_last: bool = False
+    float32_first: bool = False
+    no_grad_prefix: bool = False
+    fold_frozen: bool = False
+    fused_validation: bool = False
+
+    @property
+    def dtype(self) -> torch.dtype | None:
+        """What the network is autocast to; None for float32."""
+        return DTYPES.get(self.precision)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as plain data, for `run.json`."""
+        return asdict(self)
+
+
+def choose_arithmetic(settings: Mapping[str, Any], device: str, *, deep: bool, teacher: bool) -> Arithmetic:
+    """Work out how a run computes.
+
+    Args:
+        settings: resolved training arguments, with those of `LEVERS`.
+        device: `cpu`, `mps` or a GPU's number.
+        deep: the images have more than 8 bits.
+        teacher: the run distils from a teacher, whose features are compared in float32.
+
+    Raises:
+        InputError: a precision that the device, or distillation, does not have.
+    """
+    asked = str(settings.get("precision", "fp32"))
+    precision, why = _precision(asked, device, teacher)
+    return Arithmetic(
+        precision=precision,
+        why=why,
+        # Ultralytics does it on CUDA by itself; on MPS it computes wrong numbers.
+        channels_last=bool(settings.get("channels_last")) and device == "cpu",
+        float32_first=deep and precision != "fp32",
+        no_grad_prefix=bool(settings.get("no_grad_prefix")),
+        fold_frozen=bool(settings.get("fold_frozen")) and not teacher,  # its hooks listen to the layers themselves
+        fused_validation=bool(settings.get("fused_validation")) and not teacher,
+    )
+
+
+def _precision(asked: str, device: str, teacher: bool) -> tuple[str, str]:
+    if asked == "fp32":
+        return asked, "asked for"
+    if teacher:
+        if asked != "auto":
+            raise InputError(f"precision {asked}: a run with a teacher is trained in fp32; leave precision out")
+        return "fp32", "a teacher's features are compared in float32"
+    if device == "mps":
+        if asked != "auto":
+            raise InputError(f"precision {asked}: not on mps in this version; leave precision out")
+        return "fp32", "the only one on mps"
+    if device == "cpu":
+        if asked == "fp16":
+            raise InputError("precision fp16: no processor computes convolutions in it; use bf16 or fp32")
+        found = bf16_instructions()
+        if asked == "bf16":
+            return asked, f"asked for; {found}" if found else "asked for; emulated, since the processor lacks it"
+        return ("bf16", found) if found else ("fp32", "the processor has no instructions for bf16")
+    if asked == "bf16":
+        if not torch.cuda.is_bf16_supported(including_emulation=False):
+            raise InputError("precision bf16: this GPU does not compute in it; use fp16 or fp32")
+        return asked, "asked for"
+    return "fp16", "asked for" if asked == "fp16" else "as Ultralytics does on a GPU"
+
+
+def bf16_instructions() -> str | None:
+    """Name the instructions with which this processor multiplies in bfloat16; None where it has none."""
+    try:
+        flags = next(
+            line.split(":", 1)[1].split()
+            for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+            if line.startswith("flags")
+        )
+    except (OSError, StopIteration):
+        return None
+    if not torch.backends.mkldnn.is_available():  # it is oneDNN that uses them
+        return None
+    return next((name for name in ("amx_bf16", "avx512_bf16") if name in flags), None)

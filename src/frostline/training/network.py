@@ -1,0 +1,140 @@
+"""The forward of a detector in training, made cheaper without changing the detector.
+
+Only the class of the live model is exchanged, for one that is made for it; its tensors, its `state_dict` and what is
+copied or pickled from it are Ultralytics' own. So an EMA or a checkpoint never holds a class of ours.
+"""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import nn
+
+from frostline.freezing import find_layers
+from frostline.training.arithmetic import Arithmetic
+from frostline.training.folding import folded_copies
+
+
+@dataclass
+class Prefix:
+    """The leading layers that are frozen whole, as they are now.
+
+    Attributes:
+        depth: how many.
+        folded: copies of them to run in their place, or none.
+    """
+
+    depth: int = 0
+    folded: list[nn.Module] = field(default_factory=list)
+
+
+class CheaperForward:
+    """What goes before Ultralytics' own class of a detector; see `make_cheaper`."""
+
+    plain: type[nn.Module]
+    arithmetic: Arithmetic
+    prefix: Prefix
+    device_type: str
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        """Let copies and pickles be of Ultralytics' class."""
+        made = list(super().__reduce_ex__(protocol))
+        made[1] = (self.plain, *made[1][1:])
+        return tuple(made)
+
+    def _predict_once(self: Any, x: torch.Tensor, profile: bool = False, embed: Any = None) -> Any:
+        """Run the network; see `BaseModel._predict_once`, which this is in all but training."""
+        if not self.training or profile or embed:
+            return super()._predict_once(x, profile, embed)  # type: ignore[misc]
+        outputs: list[Any] = []
+        with self._autocast():
+            for index, layer in enumerate(self.model):
+                if layer.f != -1:
+                    x = outputs[layer.f] if isinstance(layer.f, int) else [x if j == -1 else outputs[j] for j in layer.f]
+                x = self._layer(index, layer, x)
+                outputs.append(x if layer.i in self.save else None)
+        return to_float32(x) if self.arithmetic.dtype is not None else x
+
+    def _layer(self: Any, index: int, layer: nn.Module, x: Any) -> Any:
+        prefix: Prefix = self.prefix
+        if index >= prefix.depth:
+            return self._first(layer, x) if index == 0 else layer(x)
+        with torch.no_grad():
+            run = prefix.folded[index] if prefix.folded else layer
+            return self._first(run, x) if index == 0 else run(x)
+
+    def _first(self: Any, layer: nn.Module, x: torch.Tensor) -> torch.Tensor:
+        if not self.arithmetic.float32_first:
+            return layer(x)
+        with torch.autocast(self.device_type, enabled=False):
+            return layer(x)
+
+    def _autocast(self) -> Any:
+        dtype = self.arithmetic.dtype
+        return nullcontext() if dtype is None else torch.autocast(self.device_type, dtype=dtype)
+
+
+def make_cheaper(model: nn.Module, arithmetic: Arithmetic) -> None:
+    """Exchange the class of a detector for one whose forward in training follows an arithmetic.
+
+    Layers, hooks and the loss stay as they are: the network is autocast and nothing else, and what its head puts out
+    is float32 before a box is decoded from it. (Decoded in bfloat16, boxes are off by half a pixel at 640 px.)
+    """
+    plain = type(model)
+    device = next(model.parameters()).device
+    own = {
+        "plain": plain, "arithmetic": arithmetic, "prefix": Prefix(), "device_type": device.type,
+        "__module__": plain.__module__, "__qualname__": plain.__qualname__, "__doc__": plain.__doc__,
+    }  # fmt: skip
+    model.__class__ = type(plain.__name__, (CheaperForward, plain), own)
+
+
+def follow_freeze(model: Any) -> None:
+    """Let a model made cheaper know what is frozen now. Call it whenever that changes, once flags and modes are set."""
+    kind = type(model)
+    if not issubclass(kind, CheaperForward):
+        return
+    known, arithmetic = kind.prefix, kind.arithmetic
+    depth = frozen_prefix(model) if arithmetic.no_grad_prefix or arithmetic.fold_frozen else 0
+    if depth == known.depth and (known.folded or not arithmetic.fold_frozen):
+        return
+    folded: list[nn.Module] = []
+    if arithmetic.fold_frozen:
+        dtype = arithmetic.dtype
+        layers = list(find_layers(model))[:depth]
+        wide = 1 if arithmetic.float32_first else 0
+        folded = [*folded_copies(layers[:wide], None), *folded_copies(layers[wide:], dtype)]
+    kind.prefix = Prefix(depth, folded)
+
+
+def forget_prefix(model: nn.Module) -> None:
+    """Drop what was made from the weights of the frozen layers, since other weights were loaded."""
+    kind = type(model)
+    if issubclass(kind, CheaperForward):
+        kind.prefix = Prefix()
+
+
+def frozen_prefix(model: Any) -> int:
+    """Count the leading layers that have nothing to train, down to the BatchNorms' statistics."""
+    depth = 0
+    for layer in find_layers(model):
+        if any(parameter.requires_grad for parameter in layer.parameters()):
+            break
+        if any(module.training for module in layer.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)):
+            break
+        depth += 1
+    return depth
+
+
+def to_float32(values: Any) -> Any:
+    """Return nested outputs of a head with every floating-point tensor in float32."""
+    if isinstance(values, torch.Tensor):
+        return values.float() if values.is_floating_point() else values
+    if isinstance(values, dict):
+        return {key: to_float32(value) for key, value in values.items()}
+    if isinstance(values, list | tuple):
+        return type(values)(to_float32(value) for value in values)
+    return values
