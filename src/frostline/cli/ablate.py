@@ -27,6 +27,8 @@ def ablate(
     batch: o.Batch = None,
     workers: o.Workers = None,
     preset: o.Preset = None,
+    precision: o.Precision = None,
+    reference: o.Reference = False,
     device: o.Device = None,
     project: Annotated[Path, typer.Option("--project", help="The study's folder.")] = Path("runs/freeze-depth"),
     dry_run: Annotated[
@@ -51,7 +53,9 @@ def ablate(
     from frostline.cli.study import run_study
     from frostline.studies import Study, ablation, parse_depths, parse_seeds
 
-    values = o.settings(pairs, epochs=epochs, imgsz=imgsz, batch=batch, workers=workers, preset=preset)
+    values = o.settings(
+        pairs, epochs=epochs, imgsz=imgsz, batch=batch, workers=workers, preset=preset, precision=precision, reference=reference,
+    )  # fmt: skip
     file = ablation(
         model, data, parse_depths(freeze_list), values, name=project.name or "freeze-depth", weights=weights,
         baseline=baseline, two_stage=two_stage, seeds=parse_seeds(seeds), freeze_fresh=freeze_fresh,

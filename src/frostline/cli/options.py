@@ -41,6 +41,17 @@ Workers = Annotated[int | None, typer.Option("--workers", help="Loader processes
 Device = Annotated[
     str | None, typer.Option("--device", help="cpu, or a GPU's number. Default: the first GPU, else the CPU.")
 ]
+Precision = Annotated[
+    str | None,
+    typer.Option(
+        "--precision",
+        help="Of the network in training: auto (bf16 where the processor has it, fp16 on a GPU), fp32, bf16 or fp16.",
+        show_default=False,
+    ),
+]
+Reference = Annotated[
+    bool, typer.Option("--reference", help="Compute exactly as plain Ultralytics does: fp32, and nothing made faster.")
+]
 Seed = Annotated[int, typer.Option("--seed", min=0, help="Seed of every generator.")]
 Preset = Annotated[str | None, typer.Option("--preset", help="A named set of training arguments: log-chroma.")]
 Trust = Annotated[
@@ -79,7 +90,7 @@ def settings(pairs: list[str] | None, **named: Any) -> dict[str, Any]:
     values = parse_pairs(pairs or [])
     refuse_taken(values)
     for key, value in named.items():
-        if value is not None:
+        if value is not None and not (key == "reference" and value is False):
             if key in values:
                 raise InputError(f"{key} is given twice: as --{key} and as {key}=")
             values[key] = value

@@ -29,6 +29,8 @@ def train(
     batch: o.Batch = None,
     workers: o.Workers = None,
     preset: o.Preset = None,
+    precision: o.Precision = None,
+    reference: o.Reference = False,
     seed: o.Seed = 0,
     device: o.Device = None,
     project: o.Project = Path("runs/train"),
@@ -55,7 +57,9 @@ def train(
     """
     from frostline.errors import InputError
 
-    values = o.settings(pairs, epochs=epochs, imgsz=imgsz, batch=batch, workers=workers)
+    values = o.settings(
+        pairs, epochs=epochs, imgsz=imgsz, batch=batch, workers=workers, precision=precision, reference=reference,
+    )  # fmt: skip
     chosen = _plan(plan, freeze, train_only, freeze_fresh)
     for key in values:
         own = [getattr(stage, key, None) for stage in chosen.stages]
@@ -101,6 +105,8 @@ def two_stage(
     workers: o.Workers = None,
     close_mosaic: Annotated[int, typer.Option("--close-mosaic", help="Last epochs of a stage without mosaic.")] = 10,
     preset: o.Preset = None,
+    precision: o.Precision = None,
+    reference: o.Reference = False,
     seed: o.Seed = 0,
     device: o.Device = None,
     project: o.Project = Path("runs/train"),
@@ -126,7 +132,9 @@ def two_stage(
 
     if freeze is None and train_only is None:
         raise InputError("say what stage 1 freezes: --freeze 0-2, or --train-only 0-5")
-    values = o.settings(pairs, imgsz=imgsz, batch=batch, workers=workers, close_mosaic=close_mosaic)
+    values = o.settings(
+        pairs, imgsz=imgsz, batch=batch, workers=workers, close_mosaic=close_mosaic, precision=precision, reference=reference,
+    )  # fmt: skip
     for key, option in {
         "epochs": "use --epochs1 and --epochs2",
         "lr0": "use --lr1 and --lr2",

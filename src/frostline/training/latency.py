@@ -20,10 +20,10 @@ from frostline.datasets.exact import read_exact, to_unit
 from frostline.training.evaluation import NO_TIME_LIMIT
 from frostline.training.machine import describe_device, hushed, load_average, usable_threads, use_all_cores
 
-SECONDS = 1.5
+SECONDS = 0.4
 """Time that the measured passes may take together, once there are `LEAST` of them."""
 
-LEAST, MOST = 3, 100
+LEAST, MOST = 3, 30
 IMAGES = 8
 CONF, IOU, MAX_DET = 0.25, 0.7, 300
 
