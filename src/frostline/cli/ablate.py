@@ -54,7 +54,8 @@ def ablate(
     from frostline.studies import Study, ablation, parse_depths, parse_seeds
 
     values = o.settings(
-        pairs, epochs=epochs, imgsz=imgsz, batch=batch, workers=workers, preset=preset, precision=precision, reference=reference,
+        pairs, epochs=epochs, imgsz=imgsz, batch=batch, workers=workers, preset=preset,
+        precision=precision, reference=reference,
     )  # fmt: skip
     file = ablation(
         model, data, parse_depths(freeze_list), values, name=project.name or "freeze-depth", weights=weights,

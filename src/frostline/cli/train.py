@@ -133,7 +133,8 @@ def two_stage(
     if freeze is None and train_only is None:
         raise InputError("say what stage 1 freezes: --freeze 0-2, or --train-only 0-5")
     values = o.settings(
-        pairs, imgsz=imgsz, batch=batch, workers=workers, close_mosaic=close_mosaic, precision=precision, reference=reference,
+        pairs, imgsz=imgsz, batch=batch, workers=workers, close_mosaic=close_mosaic,
+        precision=precision, reference=reference,
     )  # fmt: skip
     for key, option in {
         "epochs": "use --epochs1 and --epochs2",

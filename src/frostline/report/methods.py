@@ -14,7 +14,7 @@ from frostline.analysis.runs import RunFolder
 
 _ARGUMENTS = (
     "epochs", "imgsz", "batch", "nbs", "optimizer", "lr0", "lrf", "momentum", "weight_decay", "warmup_epochs", "cos_lr",
-    "patience", "amp", "mosaic", "close_mosaic", "mixup", "scale", "translate", "degrees", "fliplr", "flipud", "hsv_h",
+    "patience", "amp", "reference", "mosaic", "close_mosaic", "mixup", "scale", "translate", "degrees", "fliplr", "flipud", "hsv_h",
     "hsv_s", "hsv_v",
 )  # fmt: skip
 
@@ -72,7 +72,10 @@ def _settings(runs: list[RunFolder]) -> Methods:
         asked = run.value("settings", name)
         return run.arguments.get(name) if asked is None else asked
 
-    return {name: _shared(value(run, name) for run in runs) for name in _ARGUMENTS}
+    computed = _shared(run.value("arithmetic", "precision") for run in runs)
+    shown = {name: _shared(value(run, name) for run in runs) for name in _ARGUMENTS}
+    # Of our runs Ultralytics' `amp` tells nothing: their mixed precision is not its own.
+    return shown if computed is None else {**shown, "amp": None, "network computed in": computed}
 
 
 def _plan(runs: tuple[RunFolder, ...]) -> str:

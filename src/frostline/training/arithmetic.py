@@ -137,21 +137,24 @@ def choose_arithmetic(settings: Mapping[str, Any], device: str, *, deep: bool, t
 def _precision(asked: str, device: str, teacher: bool) -> tuple[str, str]:
     if asked == "fp32":
         return asked, "asked for"
-    if teacher:
+    if teacher or device == "mps":
+        reason = "a teacher's features are compared in float32" if teacher else "the only one on mps"
         if asked != "auto":
-            raise InputError(f"precision {asked}: a run with a teacher is trained in fp32; leave precision out")
-        return "fp32", "a teacher's features are compared in float32"
-    if device == "mps":
-        if asked != "auto":
-            raise InputError(f"precision {asked}: not on mps in this version; leave precision out")
-        return "fp32", "the only one on mps"
-    if device == "cpu":
-        if asked == "fp16":
-            raise InputError("precision fp16: no processor computes convolutions in it; use bf16 or fp32")
-        found = bf16_instructions()
-        if asked == "bf16":
-            return asked, f"asked for; {found}" if found else "asked for; emulated, since the processor lacks it"
-        return ("bf16", found) if found else ("fp32", "the processor has no instructions for bf16")
+            raise InputError(f"precision {asked}: cannot be had here: {reason}; leave precision out")
+        return "fp32", reason
+    return _on_processor(asked) if device == "cpu" else _on_gpu(asked)
+
+
+def _on_processor(asked: str) -> tuple[str, str]:
+    if asked == "fp16":
+        raise InputError("precision fp16: processors compute no convolutions in it; use bf16 or fp32")
+    found = bf16_instructions()
+    if asked == "bf16":
+        return asked, f"asked for; {found}" if found else "asked for; emulated, since the processor lacks it"
+    return ("bf16", found) if found else ("fp32", "the processor has no instructions for bf16")
+
+
+def _on_gpu(asked: str) -> tuple[str, str]:
     if asked == "bf16":
         if not torch.cuda.is_bf16_supported(including_emulation=False):
             raise InputError("precision bf16: this GPU does not compute in it; use fp16 or fp32")
@@ -169,6 +172,6 @@ def bf16_instructions() -> str | None:
         )
     except (OSError, StopIteration):
         return None
-    if not torch.backends.mkldnn.is_available():  # it is oneDNN that uses them
+    if not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]  # it is oneDNN that uses them
         return None
     return next((name for name in ("amx_bf16", "avx512_bf16") if name in flags), None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from copy import deepcopy
+from typing import Any
 
 import torch
 from torch import nn
@@ -18,6 +19,7 @@ def fold(module: nn.Module) -> nn.Module:
     The BatchNorms must be in eval mode to mean the same afterwards. Source: Jacob et al. 2018, "Quantization and
     Training of Neural Networks for Efficient Integer-Arithmetic-Only Inference", section 3.2.
     """
+    part: Any
     for part in module.modules():
         if type(part) in (Conv, DWConv) and hasattr(part, "bn"):
             layout = _layout(part.conv.weight)

@@ -45,29 +45,30 @@ class CheaperForward:
         made[1] = (self.plain, *made[1][1:])
         return tuple(made)
 
-    def _predict_once(self: Any, x: torch.Tensor, profile: bool = False, embed: Any = None) -> Any:
+    def _predict_once(self: Any, x: Any, profile: bool = False, embed: Any = None) -> Any:
         """Run the network; see `BaseModel._predict_once`, which this is in all but training."""
         if not self.training or profile or embed:
             return super()._predict_once(x, profile, embed)  # type: ignore[misc]
         outputs: list[Any] = []
         with self._autocast():
             for index, layer in enumerate(self.model):
-                if layer.f != -1:
-                    x = outputs[layer.f] if isinstance(layer.f, int) else [x if j == -1 else outputs[j] for j in layer.f]
-                x = self._layer(index, layer, x)
+                if isinstance(layer.f, int):
+                    taken = x if layer.f == -1 else outputs[layer.f]
+                else:
+                    taken = [x if place == -1 else outputs[place] for place in layer.f]
+                x = self._layer(index, layer, taken)
                 outputs.append(x if layer.i in self.save else None)
         return to_float32(x) if self.arithmetic.dtype is not None else x
 
     def _layer(self: Any, index: int, layer: nn.Module, x: Any) -> Any:
         prefix: Prefix = self.prefix
         if index >= prefix.depth:
-            return self._first(layer, x) if index == 0 else layer(x)
+            return self._run(index, layer, x)
         with torch.no_grad():
-            run = prefix.folded[index] if prefix.folded else layer
-            return self._first(run, x) if index == 0 else run(x)
+            return self._run(index, prefix.folded[index] if prefix.folded else layer, x)
 
-    def _first(self: Any, layer: nn.Module, x: torch.Tensor) -> torch.Tensor:
-        if not self.arithmetic.float32_first:
+    def _run(self: Any, index: int, layer: nn.Module, x: Any) -> Any:
+        if index > 0 or not self.arithmetic.float32_first:
             return layer(x)
         with torch.autocast(self.device_type, enabled=False):
             return layer(x)

@@ -193,9 +193,7 @@ def execute(
     chosen = choose_device(device)
     prepared = prepared or prepare(spec, check_data(spec.data), folder)
     check_teacher(prepared.teacher, known)
-    arithmetic = choose_arithmetic(
-        spec.settings, chosen, deep=prepared.pixels.deep, teacher=spec.teacher is not None
-    )
+    arithmetic = choose_arithmetic(spec.settings, chosen, deep=prepared.pixels.deep, teacher=spec.teacher is not None)
     announce(spec, prepared, chosen, arithmetic, observer)
     earlier = float(known.record.get("wall_seconds", 0.0)) if known is not None else 0.0
     started, memory = time.perf_counter(), MemoryPeak(chosen)

@@ -10,7 +10,7 @@ import math
 import time
 from collections.abc import Callable
 from copy import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -78,7 +78,7 @@ class StageJob:
     say: Callable[[str], None]
     exact: bool = False
     teacher: str | None = None
-    arithmetic: Arithmetic = Arithmetic()
+    arithmetic: Arithmetic = field(default_factory=Arithmetic)
 
 
 class StageTrainer(DetectionTrainer):

@@ -175,6 +175,15 @@ class RunFacts:
         return int(value) if _is_number(value) else None
 
     @property
+    def precision(self) -> str:
+        """What the network was computed in: `fp32`, `bf16` or `fp16`; by `amp` for a run of plain Ultralytics."""
+        arithmetic = self.record.get("arithmetic")
+        if isinstance(arithmetic, Mapping) and isinstance(arithmetic.get("precision"), str):
+            return str(arithmetic["precision"])
+        amp = self.settings.get("amp")
+        return amp if amp in ("bf16", "fp32", "fp16") else "fp16" if amp else "fp32"
+
+    @property
     def frozen_layers(self) -> int | None:
         """How many layers its first stage froze; None where nothing tells."""
         layers = self.record.get("frozen_layers")

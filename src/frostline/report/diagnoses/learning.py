@@ -159,8 +159,8 @@ def _diverged(one: RunFacts, severity: Severity, detail: str) -> Diagnosis:
     rate = one.settings.get("lr0")
     lower = f"lr0={rate / 3:.2g} instead of {rate:g}" if isinstance(rate, int | float) and rate > 0 else "a lower lr0"
     try_ = [f"{lower}, for every arm", "a longer warm-up: warmup_epochs"]
-    if one.settings.get("amp"):
-        try_.append("amp=false: half precision overflows first")
+    if one.precision != "fp32":
+        try_.append(f"precision=fp32, not {one.precision}: half precision overflows or rounds first")
     try_.append("look for broken images and boxes: frostline data check")
     title = "A run diverged" if severity == "error" else "A run fell and came back"
     return one.says("diverged", severity, title, detail, *try_)

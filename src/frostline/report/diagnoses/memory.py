@@ -49,12 +49,8 @@ def _advice(one: RunFacts, batch: int | None) -> list[str]:
         advice.append(
             f"batch={half} nbs={seen} for every arm: a step then gathers the gradients of {round(seen / half)} batches"
         )
-    pixels = one.record.get("pixels")
-    kind = pixels.get("kind", "uint8") if isinstance(pixels, Mapping) else "uint8"
-    if kind != "uint8":
-        advice.append(f"8-bit images in the log encoding, which allow amp=true: {kind} ones are trained without it")
-    elif not settings.get("amp"):
-        advice.append("amp=true on a GPU: activations in half precision")
+    if one.precision == "fp32":
+        advice.append("precision=auto: activations in half precision, where the device has it")
     size = _whole(one.record.get("imgsz") or settings.get("imgsz"))
     if size and size > SMALL_SIDE:
         advice.append(f"imgsz={size * 3 // 4 // 32 * 32}, not {size}, for every arm; small objects suffer from it")
