@@ -37,16 +37,18 @@ def small_yaml(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def trained(model: Path, data: Path, project: Path) -> float:
+def trained(model: Path, data: Path, project: Path, precision: str) -> float:
     """MAP50 on val of the best epoch. Between bytes only the data differ."""
-    return fl.train(model, data, fl.FreezePlan.none(), project=project, **SETTINGS).map50
+    return fl.train(model, data, fl.FreezePlan.none(), project=project, precision=precision, **SETTINGS).map50
 
 
-@pytest.mark.parametrize(("byte", "other"), [("low", "high"), ("high", "low")])
+@pytest.mark.parametrize(
+    ("byte", "other", "precision"), [("low", "high", "fp32"), ("low", "high", "bf16"), ("high", "low", "fp32")]
+)
 def test_objects_in_one_byte_are_found_and_without_it_they_are_not(
-    byte: str, other: str, small_yaml: Path, tmp_path: Path
+    byte: str, other: str, precision: str, small_yaml: Path, tmp_path: Path
 ) -> None:
     data = write_byte_scenes(tmp_path / "both", byte)
-    assert trained(small_yaml, data, tmp_path / "runs16") > 0.5
+    assert trained(small_yaml, data, tmp_path / "runs16", precision) > 0.5
     without = one_byte_of(data, tmp_path / "one", other)
-    assert trained(small_yaml, without, tmp_path / "runs8") < 0.1
+    assert trained(small_yaml, without, tmp_path / "runs8", precision) < 0.1

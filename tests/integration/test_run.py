@@ -22,6 +22,7 @@ import frostline as fl
 from frostline.analysis import RunScorer
 from frostline.analysis.predictions import read_predictions
 from frostline.training.checkpoints import open_checkpoint, saved_tensors
+from frostline.training.settings import for_ultralytics
 
 pytestmark = pytest.mark.integration
 
@@ -69,7 +70,9 @@ def test_the_record_tells_how_the_run_was_made(run: fl.Run) -> None:
     assert set(record["load_average"]) == {"start", "end"} and record["threads"] >= 1
     assert all(load is None or load >= 0 for load in record["load_average"].values())
     assert record["stages"][0]["workers"] == 0, "what Ultralytics uses on a CPU, not what it prints"
-    assert record["settings"]["optimizer"] == "SGD" and record["settings"]["amp"] is False
+    assert record["settings"]["optimizer"] == "SGD" and record["settings"]["precision"] == "auto"
+    arithmetic = record["arithmetic"]
+    assert arithmetic["precision"] in {"bf16", "fp32"} and arithmetic["channels_last"] and arithmetic["why"]
 
 
 def test_counts_equal_the_models_own(run: fl.Run, tiny_checkpoint: Path) -> None:
@@ -166,13 +169,16 @@ def test_other_settings_in_the_same_folder_are_refused_with_the_difference(
 
 
 def test_the_same_numbers_as_plain_ultralytics_with_freeze(
-    run: fl.Run, tiny_checkpoint: Path, tiny_source: Path, tmp_path: Path
+    tiny_checkpoint: Path, tiny_source: Path, tmp_path: Path
 ) -> None:
     """Freezing by our own hands changes nothing else: losses and metrics are those of `freeze=3`."""
     from ultralytics.models.yolo.detect import DetectionTrainer
 
+    run = fl.train(
+        tiny_checkpoint, tiny_source, fl.FreezePlan.first(3), project=tmp_path, device="cpu", reference=True, **SETTINGS
+    )
     overrides = {
-        **run.record["settings"], "model": str(tiny_checkpoint), "data": str(tiny_source), "device": "cpu", "seed": 0,
+        **for_ultralytics(run.record["settings"]), "model": str(tiny_checkpoint), "data": str(tiny_source), "device": "cpu", "seed": 0,
         "freeze": 3, "project": str(tmp_path), "name": "plain", "plots": False,
     }  # fmt: skip
     DetectionTrainer(overrides=overrides).train()

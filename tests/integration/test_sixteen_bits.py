@@ -219,7 +219,11 @@ def test_a_value_outside_the_range_is_one_clear_line(
     assert "\n" not in str(caught.value)
 
 
-def test_mixed_precision_is_refused(tiny_yaml: Path, tmp_path: Path) -> None:
+def test_every_precision_leaves_the_first_convolution_all_bits(tiny_yaml: Path, tmp_path: Path, seen: Seen) -> None:
+    """Half precision has 11 significant bits at most, so the layer that takes the pixels computes in float32."""
     data = noise(tmp_path / "data", "uint16")
-    with pytest.raises(fl.InputError, match=r"amp=True: mixed precision rounds pixels to 11 bits"):
-        fl.train(tiny_yaml, data, fl.FreezePlan.none(), project=tmp_path, **SETTINGS, amp=True)
+    run = fl.train(tiny_yaml, data, fl.FreezePlan.none(), project=tmp_path, precision="bf16", **SETTINGS, **UNCHANGED)
+    assert run.record["arithmetic"]["precision"] == "bf16" and run.record["arithmetic"]["float32_first"]
+    trained = expected(data, "train", (96, 96), 65535.0)
+    assert {images.dtype for images in seen.train} == {torch.float32}
+    assert sorted(which(chain(*seen.train), trained)) == sorted(trained)

@@ -10,8 +10,8 @@ from frostline.training.settings import mosaic_warning, parse_pairs
 def test_defaults_are_named_and_never_auto() -> None:
     settings = resolve_settings({})
     assert (settings["optimizer"], settings["lr0"], settings["momentum"]) == ("SGD", 0.01, 0.937)
-    assert (settings["weight_decay"], settings["warmup_epochs"], settings["amp"], settings["patience"]) == (
-        0.0005, 3.0, False, 0,
+    assert (settings["weight_decay"], settings["warmup_epochs"], settings["precision"], settings["patience"]) == (
+        0.0005, 3.0, "auto", 0,
     )  # fmt: skip
 
 

@@ -14,7 +14,10 @@ from torch import nn
 from frostline.datasets.exact import to_unit
 from frostline.freezing import Freeze, apply_freeze, put_batchnorms_in_eval
 from frostline.probing.images import training_batch
+from frostline.training.arithmetic import choose_arithmetic
+from frostline.training.folding import fused_copy
 from frostline.training.machine import MemoryPeak, hushed, use_all_cores
+from frostline.training.network import follow_freeze, make_cheaper
 from frostline.training.prepare import CheckedData, Prepared, build_model
 from frostline.training.spec import RunSpec
 from frostline.training.teacher import distilling, student_of
@@ -60,7 +63,7 @@ class RunCost:
 
 
 def time_batch(spec: RunSpec, data: CheckedData, freeze: Freeze, device: str) -> BatchCost:
-    """Load one training batch as training does, and time a step on it; nothing is saved.
+    """Load one training batch as training does, and time a step on it in the run's arithmetic; nothing is saved.
 
     One step runs first to warm up and is not counted; the median of up to three more is taken.
 
@@ -73,6 +76,7 @@ def time_batch(spec: RunSpec, data: CheckedData, freeze: Freeze, device: str) ->
     target = torch.device(f"cuda:{device}" if device.isdigit() else device)
     if target.type == "cpu":
         use_all_cores()
+    arithmetic = choose_arithmetic(spec.settings, device, deep=data.pixels.deep, teacher=spec.teacher is not None)
     memory = MemoryPeak(device)
     memory.start()
     with hushed():
@@ -85,10 +89,14 @@ def time_batch(spec: RunSpec, data: CheckedData, freeze: Freeze, device: str) ->
         apply_freeze(model, freeze)
         batch = {k: v.to(target) if isinstance(v, torch.Tensor) else v for k, v in batch.items()}
         batch["img"] = to_unit(batch["img"], data.pixels)
+        if arithmetic.channels_last:
+            model.to(memory_format=torch.channels_last)
+            batch["img"] = batch["img"].contiguous(memory_format=torch.channels_last)
+        make_cheaper(model, arithmetic)
         taught = model if spec.teacher is None else distilling(model, spec.teacher)
         train_seconds = _timed(lambda: _step(taught, freeze, batch), target)
-        model.eval()
-        forward_seconds = _timed(lambda: _forward(model, batch["img"]), target)
+        validated = fused_copy(model) if arithmetic.fused_validation else model.eval()
+        forward_seconds = _timed(lambda: _forward(validated, batch["img"]), target)
     return BatchCost(load_seconds, train_seconds, forward_seconds, memory.read())
 
 
@@ -107,6 +115,7 @@ def _timed(work: Any, device: torch.device) -> float:
 def _step(model: nn.Module, freeze: Freeze, batch: dict[str, Any]) -> None:
     model.train()
     put_batchnorms_in_eval(student_of(model), freeze)
+    follow_freeze(student_of(model))
     loss, _ = model(batch)
     loss.sum().backward()
     model.zero_grad(set_to_none=True)

@@ -21,6 +21,7 @@ from frostline.errors import InputError
 from frostline.training.checkpoints import rounded_imgsz
 from frostline.training.predict_sources import ImageLoader, KnownFormats
 from frostline.training.prepare import CheckedData
+from frostline.training.settings import for_ultralytics
 from frostline.training.spec import RunSpec
 
 Pair = tuple[Path, Path]
@@ -30,7 +31,7 @@ def build_arguments(spec: RunSpec, model: nn.Module) -> Any:
     """Return Ultralytics' arguments for a run; they are given to the model, as its loss reads them there."""
     settings = spec.stage_settings(spec.plan.stages[0])
     settings["imgsz"] = rounded_imgsz(int(settings["imgsz"]), model)[0]
-    model.args = get_cfg(overrides={**settings, "task": "detect", "mode": "train", "data": spec.data})
+    model.args = get_cfg(overrides={**for_ultralytics(settings), "task": "detect", "mode": "train", "data": spec.data})
     return model.args
 
 

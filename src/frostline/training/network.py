@@ -6,6 +6,7 @@ copied or pickled from it are Ultralytics' own. So an EMA or a checkpoint never 
 
 from __future__ import annotations
 
+import copyreg
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any
@@ -41,9 +42,8 @@ class CheaperForward:
 
     def __reduce_ex__(self, protocol: Any) -> Any:
         """Let copies and pickles be of Ultralytics' class."""
-        made = list(super().__reduce_ex__(protocol))
-        made[1] = (self.plain, *made[1][1:])
-        return tuple(made)
+        made: Any = super().__reduce_ex__(protocol)
+        return copyreg._reconstructor, (self.plain, object, None), *made[2:]  # type: ignore[attr-defined]
 
     def _predict_once(self: Any, x: Any, profile: bool = False, embed: Any = None) -> Any:
         """Run the network; see `BaseModel._predict_once`, which this is in all but training."""

@@ -130,7 +130,7 @@ class StageTrainer(DetectionTrainer):
         """
         super().set_model_attributes()
         if self.job.arithmetic.channels_last:  # before the EMA pairs its tensors with the model's
-            self.model.to(memory_format=torch.channels_last)
+            self.detector.to(memory_format=torch.channels_last)
         self.freeze = self.resolve()
         self.args.freeze = ultralytics_freeze(self.detector, self.freeze) or None
         YAML.save(self.save_dir / "args.yaml", vars(self.args))
