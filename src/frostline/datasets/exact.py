@@ -72,6 +72,22 @@ def to_unit(images: torch.Tensor, pixels: PixelFormat) -> torch.Tensor:
     return (values - pixels.low if pixels.low else values) / (pixels.high - pixels.low)
 
 
+def remember(dataset: YOLODataset, i: int, image: NDArray[Any], original: tuple[int, int]) -> Loaded:
+    """Put an image that was just loaded where mosaic draws from, as Ultralytics does when it augments.
+
+    Returns:
+        What `load_image` returns.
+    """
+    now = image.shape[0], image.shape[1]
+    if dataset.augment and dataset.cache != "ram":
+        dataset.ims[i], dataset.im_hw0[i], dataset.im_hw[i] = image, original, now
+        dataset.buffer.append(i)
+        if 1 < len(dataset.buffer) >= dataset.max_buffer_length:
+            old = dataset.buffer.pop(0)
+            dataset.ims[old], dataset.im_hw0[old], dataset.im_hw[old] = None, None, None
+    return image, original, now
+
+
 class ExactDataset(YOLODataset):
     """Ultralytics' detection dataset with loading, caches and augmentation that keep the type of the pixels.
 
@@ -116,13 +132,7 @@ class ExactDataset(YOLODataset):
             size = shape[1], shape[0]
         if size != (width, height):
             image = cv2.resize(image, size, interpolation=cv2.INTER_LINEAR)
-        if self.augment and self.cache != "ram":  # the images that mosaic draws from
-            self.ims[i], self.im_hw0[i], self.im_hw[i] = image, (height, width), image.shape[:2]
-            self.buffer.append(i)
-            if 1 < len(self.buffer) >= self.max_buffer_length:
-                old = self.buffer.pop(0)
-                self.ims[old], self.im_hw0[old], self.im_hw[old] = None, None, None
-        return image, (height, width), image.shape[:2]
+        return remember(self, i, image, (height, width))
 
     def _stored(self, i: int) -> NDArray[Any]:
         file, cached = Path(self.im_files[i]), self._cached(i)

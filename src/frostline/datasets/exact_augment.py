@@ -51,22 +51,22 @@ def for_format(transform: Any, pixels: PixelFormat) -> Any:
         return Brightness(transform.vgain, pixels)
     if isinstance(transform, LetterBox):
         # Ultralytics hands the value to OpenCV, which takes any number
-        return _like(LetterBox, transform, padding_value=pixels.padding)
+        return like(LetterBox, transform, padding_value=pixels.padding)
     for plain, ours in ((Mosaic, ExactMosaic), (MixUp, ExactMixUp), (RandomPerspective, ExactPerspective)):
         if type(transform) is plain:
-            transform = _like(ours, transform, pixels=pixels)
+            transform = like(ours, transform, pixels=pixels)
             break
     else:
         if not isinstance(transform, _AS_THEY_ARE):
             raise TypeError(f"{type(transform).__name__} is not known to keep more than 8 bits")
-        transform = _like(type(transform), transform)
+        transform = like(type(transform), transform)
     if getattr(transform, "pre_transform", None) is not None:
         transform.pre_transform = for_format(transform.pre_transform, pixels)
     return transform
 
 
-def _like(kind: type[BaseTransform], transform: BaseTransform, **more: Any) -> Any:
-    """Make a transform of another class with the same attributes."""
+def like(kind: type[BaseTransform], transform: BaseTransform, **more: Any) -> Any:
+    """Make a transform of another class with the same attributes, and more or other ones."""
     made = object.__new__(kind)
     made.__dict__.update(vars(transform), **more)
     return made
@@ -119,7 +119,7 @@ class ExactPerspective(RandomPerspective):
             image = cv2.warpPerspective(labels["img"], params["M"], dsize=params["size"], borderValue=border)
         else:
             image = cv2.warpAffine(labels["img"], params["M"][:2], dsize=params["size"], borderValue=border)
-        labels["img"] = image
+        labels["img"] = image if image.ndim == 3 else image[..., None]
         labels["resized_shape"] = image.shape[:2]
         return labels
 
