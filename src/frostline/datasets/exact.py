@@ -6,6 +6,7 @@ import math
 import os
 import random
 import shutil
+from collections.abc import Sequence
 from itertools import repeat
 from pathlib import Path
 from typing import Any
@@ -67,9 +68,32 @@ def read_exact(path: Path, pixels: PixelFormat) -> NDArray[Any]:
 
 
 def to_unit(images: torch.Tensor, pixels: PixelFormat) -> torch.Tensor:
-    """Turn values into float32 shares of the range, `low` to 0 and `high` to 1."""
-    values = images.float()
-    return (values - pixels.low if pixels.low else values) / (pixels.high - pixels.low)
+    """Turn values into float32 shares of the range, `low` to 0 and `high` to 1.
+
+    Args:
+        images: of any shape, in the format's type.
+        pixels: of the images.
+
+    Returns:
+        A new tensor on the same device.
+    """
+    shares = (
+        unfilled(images.shape, torch.float32)
+        if images.device.type == "cpu"
+        else torch.empty_like(images, dtype=torch.float32)
+    )
+    shares.copy_(images)
+    if pixels.low:
+        shares.sub_(pixels.low)
+    return shares.div_(pixels.high - pixels.low)
+
+
+def unfilled(shape: Sequence[int], kind: torch.dtype) -> torch.Tensor:
+    """Make a tensor in main memory for values to come.
+
+    NumPy asks Linux for huge pages, without which a batch of large images takes longer to allocate than to compute.
+    """
+    return torch.from_numpy(np.empty(tuple(shape), str(kind).removeprefix("torch.")))
 
 
 def remember(dataset: YOLODataset, i: int, image: NDArray[Any], original: tuple[int, int]) -> Loaded:

@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import cv2
+import torch
 import ultralytics
 from ultralytics.utils import LOGGER
 
 from frostline.datasets.direct_mosaic import direct
-from frostline.datasets.exact import ExactDataset, Loaded, remember
+from frostline.datasets.exact import ExactDataset, Loaded, remember, unfilled
 from frostline.datasets.image_cache import ImageCache, Size
 from frostline.datasets.mosaic_warp import agrees_with_opencv
 from frostline.datasets.pixel_format import PixelFormat
@@ -65,6 +66,15 @@ class FastDataset(SampledDataset):
             return loaded
         image, original = images[i]
         return remember(self, i, image, original)
+
+    @staticmethod
+    def collate_fn(batch: list[dict[str, Any]]) -> dict[str, Any]:
+        """Put samples into a batch as Ultralytics does, with images in memory that is quick to allocate."""
+        images = [sample["img"] for sample in batch]
+        done = dict(SampledDataset.collate_fn([{**sample, "img": sample["img"].new_empty(0)} for sample in batch]))
+        room = unfilled((len(images), *images[0].shape), images[0].dtype)
+        done["img"] = torch.stack(images, out=room)
+        return done
 
     def build_transforms(self, hyp: Any) -> Any:
         """Build Ultralytics' transforms, with direct mosaics."""
