@@ -46,6 +46,20 @@ def written_beside(path: Path) -> Iterator[Path]:
         raise
 
 
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Hold a lock file, waiting for another process that holds it; a process that dies lets go of it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a") as stream:
+        try:
+            import fcntl
+
+            fcntl.flock(stream, fcntl.LOCK_EX)
+        except (ImportError, OSError):  # Windows, or a file system without locks: two processes do the work twice
+            pass
+        yield
+
+
 def leftovers(folder: Path) -> list[Path]:
     """Return the temporary files that a killed process left in a folder, never anything a user put there.
 

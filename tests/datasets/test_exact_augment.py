@@ -23,7 +23,8 @@ from ultralytics.data.augment import (
 )
 from ultralytics.utils.instance import Instances
 
-from frostline.datasets.exact_augment import Brightness, brightened, for_format
+from frostline.datasets.brightness import brightened
+from frostline.datasets.exact_augment import Brightness, for_format
 from frostline.datasets.pixel_format import PixelFormat
 
 LINEAR = PixelFormat("uint16", 0.0, 65535.0, "linear")

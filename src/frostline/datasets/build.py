@@ -9,9 +9,9 @@ from ultralytics.data.utils import get_split_fraction
 from ultralytics.utils import colorstr
 
 from frostline.datasets.dataset import Dataset
-from frostline.datasets.exact import ExactDataset
+from frostline.datasets.fast import FastDataset, FastExactDataset
+from frostline.datasets.image_cache import ImageCache
 from frostline.datasets.pixel_format import PixelFormat
-from frostline.datasets.sampled import SampledDataset, SampledExactDataset
 from frostline.errors import InputError
 
 
@@ -27,10 +27,13 @@ def build_split(
     stride: int,
     keep: int | None = None,
     sample_seed: int = 0,
+    images_kept: ImageCache | None = None,
+    direct_mosaic: bool = True,
 ) -> Any:
     """Build a split's dataset.
 
-    8-bit images that OpenCV reads get Ultralytics' own dataset from its own function, and so exactly its tensors.
+    8-bit images that OpenCV reads get exactly the tensors of Ultralytics' own dataset, and with nothing to make faster
+    that dataset itself, from its own function.
 
     Args:
         args: Ultralytics' arguments.
@@ -43,15 +46,15 @@ def build_split(
         stride: of the model.
         keep: images at most, a seeded sample; None for all.
         sample_seed: of that sample.
+        images_kept: keeps images decoded, unless `args.cache` asks Ultralytics to; the tensors are the same.
+        direct_mosaic: warp the tiles of a mosaic straight into the image; the tensors are the same.
     """
     split = "train" if mode == "train" else (args.split or "val")
     fraction = get_split_fraction(args.fraction, split)
-    if not pixels.exact and keep is None:
+    direct_mosaic = direct_mosaic and mode == "train"
+    if not (pixels.exact or keep is not None or images_kept is not None or direct_mosaic):
         return build_yolo_dataset(args, images, batch, data, mode=mode, rect=rect, stride=stride, fraction=fraction)
-    kind: Any = ExactDataset if keep is None else SampledExactDataset if pixels.exact else SampledDataset
-    more: dict[str, Any] = {"pixels": pixels} if pixels.exact else {}
-    if keep is not None:
-        more |= {"keep": keep, "sample_seed": sample_seed}
+    kind = FastExactDataset if pixels.exact else FastDataset
     return kind(
         img_path=images,
         imgsz=args.imgsz,
@@ -67,8 +70,12 @@ def build_split(
         task="detect",
         classes=args.classes,
         data=data,
-        fraction=fraction,
-        **more,
+        fraction=1.0 if data.get("complete") else fraction,
+        pixels=pixels,
+        images=None if args.cache else images_kept,
+        direct_mosaic=direct_mosaic,
+        keep=keep,
+        sample_seed=sample_seed,
     )
 
 

@@ -6,6 +6,7 @@ import math
 import os
 import random
 import shutil
+from collections.abc import Sequence
 from itertools import repeat
 from pathlib import Path
 from typing import Any
@@ -67,9 +68,48 @@ def read_exact(path: Path, pixels: PixelFormat) -> NDArray[Any]:
 
 
 def to_unit(images: torch.Tensor, pixels: PixelFormat) -> torch.Tensor:
-    """Turn values into float32 shares of the range, `low` to 0 and `high` to 1."""
-    values = images.float()
-    return (values - pixels.low if pixels.low else values) / (pixels.high - pixels.low)
+    """Turn values into float32 shares of the range, `low` to 0 and `high` to 1.
+
+    Args:
+        images: of any shape, in the format's type.
+        pixels: of the images.
+
+    Returns:
+        A new tensor on the same device.
+    """
+    shares = (
+        unfilled(images.shape, torch.float32)
+        if images.device.type == "cpu"
+        else torch.empty_like(images, dtype=torch.float32)
+    )
+    shares.copy_(images)
+    if pixels.low:
+        shares.sub_(pixels.low)
+    return shares.div_(pixels.high - pixels.low)
+
+
+def unfilled(shape: Sequence[int], kind: torch.dtype) -> torch.Tensor:
+    """Make a tensor in main memory for values to come.
+
+    NumPy asks Linux for huge pages, without which a batch of large images takes longer to allocate than to compute.
+    """
+    return torch.from_numpy(np.empty(tuple(shape), str(kind).removeprefix("torch.")))
+
+
+def remember(dataset: YOLODataset, i: int, image: NDArray[Any], original: tuple[int, int]) -> Loaded:
+    """Put an image that was just loaded where mosaic draws from, as Ultralytics does when it augments.
+
+    Returns:
+        What `load_image` returns.
+    """
+    now = image.shape[0], image.shape[1]
+    if dataset.augment and dataset.cache != "ram":
+        dataset.ims[i], dataset.im_hw0[i], dataset.im_hw[i] = image, original, now
+        dataset.buffer.append(i)
+        if 1 < len(dataset.buffer) >= dataset.max_buffer_length:
+            old = dataset.buffer.pop(0)
+            dataset.ims[old], dataset.im_hw0[old], dataset.im_hw[old] = None, None, None
+    return image, original, now
 
 
 class ExactDataset(YOLODataset):
@@ -116,13 +156,7 @@ class ExactDataset(YOLODataset):
             size = shape[1], shape[0]
         if size != (width, height):
             image = cv2.resize(image, size, interpolation=cv2.INTER_LINEAR)
-        if self.augment and self.cache != "ram":  # the images that mosaic draws from
-            self.ims[i], self.im_hw0[i], self.im_hw[i] = image, (height, width), image.shape[:2]
-            self.buffer.append(i)
-            if 1 < len(self.buffer) >= self.max_buffer_length:
-                old = self.buffer.pop(0)
-                self.ims[old], self.im_hw0[old], self.im_hw[old] = None, None, None
-        return image, (height, width), image.shape[:2]
+        return remember(self, i, image, (height, width))
 
     def _stored(self, i: int) -> NDArray[Any]:
         file, cached = Path(self.im_files[i]), self._cached(i)

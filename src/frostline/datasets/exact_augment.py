@@ -3,12 +3,10 @@ canvases of the image's own type, padding in its own range and a change of brigh
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 from ultralytics.data.augment import (
     Albumentations,
     BaseTransform,
@@ -24,6 +22,7 @@ from ultralytics.data.augment import (
     RandomPerspective,
 )
 
+from frostline.datasets.brightness import brightened, rounded
 from frostline.datasets.pixel_format import PixelFormat
 
 Labels = dict[str, Any]
@@ -51,22 +50,22 @@ def for_format(transform: Any, pixels: PixelFormat) -> Any:
         return Brightness(transform.vgain, pixels)
     if isinstance(transform, LetterBox):
         # Ultralytics hands the value to OpenCV, which takes any number
-        return _like(LetterBox, transform, padding_value=pixels.padding)
+        return like(LetterBox, transform, padding_value=pixels.padding)
     for plain, ours in ((Mosaic, ExactMosaic), (MixUp, ExactMixUp), (RandomPerspective, ExactPerspective)):
         if type(transform) is plain:
-            transform = _like(ours, transform, pixels=pixels)
+            transform = like(ours, transform, pixels=pixels)
             break
     else:
         if not isinstance(transform, _AS_THEY_ARE):
             raise TypeError(f"{type(transform).__name__} is not known to keep more than 8 bits")
-        transform = _like(type(transform), transform)
+        transform = like(type(transform), transform)
     if getattr(transform, "pre_transform", None) is not None:
         transform.pre_transform = for_format(transform.pre_transform, pixels)
     return transform
 
 
-def _like(kind: type[BaseTransform], transform: BaseTransform, **more: Any) -> Any:
-    """Make a transform of another class with the same attributes."""
+def like(kind: type[BaseTransform], transform: BaseTransform, **more: Any) -> Any:
+    """Make a transform of another class with the same attributes, and more or other ones."""
     made = object.__new__(kind)
     made.__dict__.update(vars(transform), **more)
     return made
@@ -102,7 +101,7 @@ class ExactMixUp(MixUp):
         assert params is not None
         ratio = params["r"]
         blend = labels["img"] * ratio + labels["mix_labels"][0]["img"] * (1 - ratio)
-        labels["img"] = _back(blend, self.pixels)
+        labels["img"] = rounded(blend, self.pixels)
         return labels
 
 
@@ -119,7 +118,7 @@ class ExactPerspective(RandomPerspective):
             image = cv2.warpPerspective(labels["img"], params["M"], dsize=params["size"], borderValue=border)
         else:
             image = cv2.warpAffine(labels["img"], params["M"][:2], dsize=params["size"], borderValue=border)
-        labels["img"] = image
+        labels["img"] = image if image.ndim == 3 else image[..., None]
         labels["resized_shape"] = image.shape[:2]
         return labels
 
@@ -145,39 +144,3 @@ class Brightness(BaseTransform):
             factor = 1 + float(np.random.uniform(-1, 1, 3)[2]) * self.gain
             labels["img"] = brightened(labels["img"], factor, self.pixels)
         return labels
-
-
-def brightened(image: NDArray[Any], factor: float, pixels: PixelFormat) -> NDArray[Any]:
-    """Multiply the light in an image by a factor.
-
-    Args:
-        image: any shape, uint16 or float32.
-        factor: of the light; at least 0.
-        pixels: of the image. Of a log encoding, `low` means no signal and stays.
-
-    Returns:
-        An image of the same type, clipped to the range.
-    """
-    if image.dtype == np.uint16:
-        table = _back(_changed(np.arange(65536, dtype=np.float64), factor, pixels), pixels)
-        changed: NDArray[Any] = table[image]
-        return changed
-    return _back(_changed(image, factor, pixels), pixels)
-
-
-def _changed(values: NDArray[Any], factor: float, pixels: PixelFormat) -> NDArray[Any]:
-    if pixels.log_range is None:
-        changed: NDArray[Any] = pixels.low + (values - pixels.low) * factor
-        return changed
-    bottom, top = pixels.log_range
-    shift = math.log(max(factor, 1e-6)) * (pixels.high - pixels.low) / (top - bottom)
-    # The lowest code says that there was no signal; darkening must not turn a dark pixel into one.
-    least = pixels.low + ((pixels.high - pixels.low) / 65535 if pixels.kind == "float32" else 1)
-    shifted: NDArray[Any] = np.where(values <= pixels.low, pixels.low, np.maximum(values + shift, least))
-    return shifted
-
-
-def _back(values: NDArray[Any], pixels: PixelFormat) -> NDArray[Any]:
-    """Clip to the range and round to the type."""
-    clipped: NDArray[Any] = np.clip(values, pixels.low, pixels.high)
-    return clipped.astype(np.float32) if pixels.kind == "float32" else np.rint(clipped).astype(np.uint16)

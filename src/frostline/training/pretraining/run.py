@@ -14,7 +14,7 @@ import torch
 
 from frostline.datasets import PixelFormat
 from frostline.errors import InputError
-from frostline.files import write_json
+from frostline.files import locked, write_json
 from frostline.freezing import describe_indices
 from frostline.training.machine import (
     check_disk,
@@ -32,7 +32,6 @@ from frostline.training.pretraining.cache import (
     Kept,
     content_key,
     lightly_version,
-    locked,
     need_lightly,
 )
 from frostline.training.pretraining.images import (
