@@ -178,8 +178,8 @@ def test_the_same_numbers_as_plain_ultralytics_with_freeze(
         tiny_checkpoint, tiny_source, fl.FreezePlan.first(3), project=tmp_path, device="cpu", reference=True, **SETTINGS
     )
     overrides = {
-        **for_ultralytics(run.record["settings"]), "model": str(tiny_checkpoint), "data": str(tiny_source), "device": "cpu", "seed": 0,
-        "freeze": 3, "project": str(tmp_path), "name": "plain", "plots": False,
+        **for_ultralytics(run.record["settings"]), "model": str(tiny_checkpoint), "data": str(tiny_source),
+        "device": "cpu", "seed": 0, "freeze": 3, "project": str(tmp_path), "name": "plain", "plots": False,
     }  # fmt: skip
     DetectionTrainer(overrides=overrides).train()
     plain, ours = rows(tmp_path / "plain" / "results.csv"), rows(run.folder / "results.csv")

@@ -14,8 +14,8 @@ from frostline.analysis.runs import RunFolder
 
 _ARGUMENTS = (
     "epochs", "imgsz", "batch", "nbs", "optimizer", "lr0", "lrf", "momentum", "weight_decay", "warmup_epochs", "cos_lr",
-    "patience", "amp", "reference", "mosaic", "close_mosaic", "mixup", "scale", "translate", "degrees", "fliplr", "flipud",
-    "hsv_h", "hsv_s", "hsv_v",
+    "patience", "amp", "reference", "mosaic", "close_mosaic", "mixup", "scale", "translate", "degrees", "fliplr",
+    "flipud", "hsv_h", "hsv_s", "hsv_v",
 )  # fmt: skip
 
 Methods = dict[str, Any]

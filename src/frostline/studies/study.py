@@ -5,15 +5,18 @@ from __future__ import annotations
 import gc
 import logging
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from frostline.datasets.image_cache import ImageCache
 from frostline.errors import InputError
 from frostline.files import holds_files, read_yaml, write_text
 from frostline.studies.file import NO_TEACHER, StudyFile
 from frostline.studies.pretraining import Pretrainings
 from frostline.training import CheckedData, Observer, Prepared, Run, RunSpec, check_data, execute, prepare
+from frostline.training.decoded import keeping_images
 from frostline.training.machine import check_disk
 from frostline.training.pretraining.run import OnStep
 from frostline.training.progress import Progress
@@ -220,24 +223,34 @@ class Study:
             write_text(self.folder / FILE, self.file.to_yaml())
         outcome = StudyOutcome()
         runs = self.runs()
-        for number, planned in enumerate(runs, 1):
-            if on_run is not None:
-                on_run(number, len(runs), planned)
-            try:
-                _, checked, ready = prepared[planned.spec.arm]
-                spec = self.pretrainings.settle(planned.spec)
-                if spec.pretrain is not None and not _finished(planned):
-                    spec = self.pretrainings.carry_out(spec, device, observer.say, on_step)
-                    ready = prepare(spec, checked, self.folder)
-                run = execute(spec, planned.folder, device=device, observer=observer, prepared=ready)
-                outcome.finished.append(run)
-            except Exception as error:
-                reason = " ".join(f"{type(error).__name__}: {error}".split())
-                logger.debug("run %s failed", planned.label, exc_info=True)
-                observer.say(f"{planned.label} failed: {reason}")
-                outcome.failed.append((planned.label, reason))
-            gc.collect()
+        with self._images(prepared) as images:
+            for number, planned in enumerate(runs, 1):
+                if on_run is not None:
+                    on_run(number, len(runs), planned)
+                try:
+                    _, checked, ready = prepared[planned.spec.arm]
+                    spec = self.pretrainings.settle(planned.spec)
+                    if spec.pretrain is not None and not _finished(planned):
+                        spec = self.pretrainings.carry_out(spec, device, observer.say, on_step)
+                        ready = prepare(spec, checked, self.folder)
+                    run = execute(spec, planned.folder, device=device, observer=observer, prepared=ready, images=images)
+                    outcome.finished.append(run)
+                except Exception as error:
+                    reason = " ".join(f"{type(error).__name__}: {error}".split())
+                    logger.debug("run %s failed", planned.label, exc_info=True)
+                    observer.say(f"{planned.label} failed: {reason}")
+                    outcome.failed.append((planned.label, reason))
+                gc.collect()
         return outcome
+
+    def _images(
+        self, prepared: dict[str, tuple[PlannedRun, CheckedData, Prepared]]
+    ) -> AbstractContextManager[ImageCache | None]:
+        """Keep decoded images for all runs together."""
+        data = {planned.spec.data: ready for planned, _, ready in prepared.values()}.values()
+        largest = max(data, key=lambda ready: ready.images)
+        count = sum(ready.images for ready in data)
+        return keeping_images(self.file.train, self.folder, count, largest.imgsz, largest.pixels)
 
     def states(self) -> list[RunState]:
         """Tell where every run stands, from what is on disk."""

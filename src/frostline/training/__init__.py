@@ -13,9 +13,10 @@ from frostline.training.predict_outputs import ImageDetections, Predictions
 from frostline.training.predicting import predict
 from frostline.training.prepare import CheckedData, Prepared, check_data, prepare
 from frostline.training.record import AuditError, Observer, Run
-from frostline.training.run import execute, plan_name, train, train_two_runs
+from frostline.training.run import execute, plan_name, train
 from frostline.training.settings import DEFAULTS, PRESETS, parse_pairs, resolve_settings
 from frostline.training.spec import RunSpec
+from frostline.training.two_runs import train_two_runs
 
 __all__ = [
     "DEFAULTS",

@@ -23,8 +23,10 @@ LEVERS: Mapping[str, Any] = {
     "no_grad_prefix": True,
     "fold_frozen": False,
     "fused_validation": True,
+    "image_cache": "auto",
+    "direct_mosaic": True,
 }
-"""Training arguments beside Ultralytics' own that say how a run computes, with their defaults.
+"""Training arguments beside Ultralytics' own that make a run cheaper, with their defaults.
 
 `channels_last` is its own as well, but it obeys it on a GPU only.
 """
@@ -35,6 +37,8 @@ REFERENCE: Mapping[str, Any] = {
     "no_grad_prefix": False,
     "fold_frozen": False,
     "fused_validation": False,
+    "image_cache": False,
+    "direct_mosaic": False,
 }
 """The same for the arithmetic of plain Ultralytics, which `reference=true` stands for."""
 
@@ -54,8 +58,9 @@ def resolve_levers(given: Mapping[str, Any]) -> dict[str, Any]:
     levers = {**(REFERENCE if reference else LEVERS), **{key: given[key] for key in LEVERS if key in given}}
     levers["precision"] = _name_precision(given, levers["precision"])
     for key, value in levers.items():
-        if key != "precision" and not isinstance(value, bool):
-            raise InputError(f"{key}: expected true or false, got {value!r}")
+        if key != "precision" and not isinstance(value, bool) and (key, value) != ("image_cache", "auto"):
+            also = ", or auto" if key == "image_cache" else ""
+            raise InputError(f"{key}: expected true or false{also}, got {value!r}")
     return {**levers, "reference": reference}
 
 

@@ -12,6 +12,7 @@ from typing import Any
 from frostline.analysis.overfitting import TRAIN_PREDICTIONS
 from frostline.analysis.predictions import read_predictions, write_predictions
 from frostline.datasets import load_dataset, pixel_format
+from frostline.datasets.image_cache import ImageCache
 from frostline.files import write_json, write_text
 from frostline.freezing import Stage
 from frostline.training.evaluation import by_source, evaluate_checkpoint
@@ -161,7 +162,9 @@ def merge_curves(paths: list[Path]) -> str:
     return out.getvalue()
 
 
-def measure_run(spec: RunSpec, folder: Path, device: str, imgsz: int) -> dict[str, Any]:
+def measure_run(
+    spec: RunSpec, folder: Path, device: str, imgsz: int, images: ImageCache | None = None
+) -> dict[str, Any]:
     """Measure a run's best checkpoint, and return that part of `run.json`, each AP named by its source.
 
     Ultralytics' figures come from the stage's evaluation; COCO's from the recorded detections; those on the training
@@ -183,6 +186,7 @@ def measure_run(spec: RunSpec, folder: Path, device: str, imgsz: int) -> dict[st
         sample_seed=TRAIN_SAMPLE_SEED,
         arguments=spec.settings,
         quiet=True,
+        images=images,
     )
     write_predictions(folder / TRAIN_PREDICTIONS, fitted.frame, fitted.settings)
     dataset = load_dataset(spec.data)

@@ -18,6 +18,7 @@ from frostline.analysis.coco import evaluate_coco
 from frostline.analysis.predictions import DetectionTable, Predictions, PredictionSettings
 from frostline.datasets import EIGHT_BITS, PixelFormat, load_dataset, pixel_format
 from frostline.datasets.build import build_split
+from frostline.datasets.image_cache import ImageCache
 from frostline.training.folding import fused_copy
 from frostline.training.images import float32_convolutions, pictures, to_device
 from frostline.training.machine import hushed, use_all_cores
@@ -83,6 +84,7 @@ class RecordingValidator(DetectionValidator):
         pixels: format of the images.
         advance: called with the images of each batch that is done.
         fused: in training, validate a copy of the EMA with BatchNorms folded and channels last.
+        images: keeps images decoded, or None.
     """
 
     pixels: PixelFormat = EIGHT_BITS
@@ -91,6 +93,7 @@ class RecordingValidator(DetectionValidator):
     sample_seed: int = 0
     advance: Callable[[int], None] | None = None
     fused: bool = False
+    images: ImageCache | None = None
 
     def get_model(self, model: Any, trainer: Any = None) -> Any:
         """Return what is validated: Ultralytics' choice, or in training a copy of it that computes faster."""
@@ -109,7 +112,7 @@ class RecordingValidator(DetectionValidator):
         """Build the split, or a sample of it."""
         return build_split(
             self.args, img_path, batch, self.data, self.pixels, mode=mode, rect=True, stride=self.stride,
-            keep=self.keep, sample_seed=self.sample_seed,
+            keep=self.keep, sample_seed=self.sample_seed, images_kept=self.images,
         )  # fmt: skip
 
     def preprocess(self, batch: dict[str, Any]) -> dict[str, Any]:
@@ -189,6 +192,7 @@ def evaluate_checkpoint(
     arguments: dict[str, Any] | None = None,
     quiet: bool = False,
     advance: Callable[[int], None] | None = None,
+    images: ImageCache | None = None,
 ) -> Evaluation:
     """Run a checkpoint over a split without augmentation, as training validates: rectangular, confidence 0.001.
 
@@ -207,6 +211,7 @@ def evaluate_checkpoint(
         arguments: a run's training arguments; only those in `PLAIN_ARGUMENTS` matter here.
         quiet: print nothing.
         advance: called with the images of each batch that is done.
+        images: keeps images decoded, or None.
     """
     overrides = {key: value for key, value in (arguments or {}).items() if key in PLAIN_ARGUMENTS}
     overrides |= {
@@ -218,7 +223,7 @@ def evaluate_checkpoint(
     if validator.pixels.deep:
         float32_convolutions()
     validator.table, validator.keep, validator.sample_seed = DetectionTable(), keep, sample_seed
-    validator.advance = advance
+    validator.advance, validator.images = advance, images
     with hushed() if quiet else nullcontext():
         validator()
     names = {int(key): str(value) for key, value in validator.names.items()}

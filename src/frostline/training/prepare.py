@@ -53,6 +53,7 @@ class Prepared:
         warnings: what its user should know.
         pixels: of its dataset.
         teacher: fingerprint of the teacher's checkpoint, or None without one.
+        images: of train and val together.
     """
 
     freezes: tuple[Freeze, ...]
@@ -63,6 +64,7 @@ class Prepared:
     warnings: tuple[str, ...] = field(default=())
     pixels: PixelFormat = EIGHT_BITS
     teacher: str | None = None
+    images: int = 0
 
 
 @dataclass(frozen=True)
@@ -194,7 +196,8 @@ def prepare(spec: RunSpec, data: CheckedData, folder: Path) -> Prepared:
             )
     if freezes[0].kept_fresh:
         notes.append(_fresh_note(freezes[0]))
-    return Prepared(freezes, transfer, parameters, needed, imgsz, tuple(notes), data.pixels, teacher)
+    images = len(data.dataset.train) + len(data.dataset.val)
+    return Prepared(freezes, transfer, parameters, needed, imgsz, tuple(notes), data.pixels, teacher, images)
 
 
 FEW_STEPS = 30

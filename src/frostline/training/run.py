@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
+from frostline.datasets.image_cache import ImageCache
 from frostline.errors import InputError
 from frostline.files import write_json
 from frostline.freezing import Freeze, FreezePlan
 from frostline.training.arithmetic import Arithmetic, choose_arithmetic
 from frostline.training.checkpoints import locate_model
-from frostline.training.collect import collect_stages, measure_run, worse_stage
+from frostline.training.collect import collect_stages, measure_run
+from frostline.training.decoded import keeping_images
 from frostline.training.machine import (
     MemoryPeak,
     choose_device,
@@ -102,49 +105,6 @@ def train(
     return execute(spec, Path(project) / arm, device=device, observer=observer, tag=tag)
 
 
-def train_two_runs(
-    model: str | Path,
-    data: str | Path,
-    plan: FreezePlan,
-    *,
-    epochs: tuple[int, int],
-    names: tuple[str, str],
-    project: str | Path,
-    lr0: tuple[float, float] = (0.005, 0.01),
-    device: str | None = None,
-    observer: Observer | None = None,
-    **settings: Any,
-) -> tuple[Run, Run]:
-    """Train two stages as two runs with folders of their own, the form of the reference script.
-
-    `FreezePlan.two_stage` is the same in one run folder.
-
-    Args:
-        model: see `train`.
-        data: see `train`.
-        plan: of the first run; the second freezes nothing and starts from the first one's best weights.
-        epochs: of the two runs.
-        names: their folders in `project`.
-        project: see `train`.
-        lr0: their first learning rates; the second falls along a cosine.
-        device: see `train`.
-        observer: see `train`.
-        settings: see `train`.
-    """
-    observer = observer or LoggingObserver()
-    first = train(
-        model, data, plan, project=project, name=names[0], device=device, observer=observer,
-        tag="stage1_before_train", epochs=epochs[0], lr0=lr0[0], **settings,
-    )  # fmt: skip
-    second = train(
-        first.weights, data, project=project, name=names[1], device=device, observer=observer,
-        tag="stage2_before_train", epochs=epochs[1], lr0=lr0[1], cos_lr=True, **settings,
-    )  # fmt: skip
-    if second.map50_95 < first.map50_95:
-        observer.say(worse_stage(2, second.map50_95, first.map50_95))
-    return first, second
-
-
 def plan_name(plan: FreezePlan) -> str:
     """Name a plan as an arm: `baseline`, `freeze_1_to_3`, `first_6_only`, or its selectors."""
     depth = plan.freeze_depth
@@ -170,6 +130,7 @@ def execute(
     observer: Observer | None = None,
     prepared: Prepared | None = None,
     tag: str | None = None,
+    images: ImageCache | None = None,
 ) -> Run:
     """Carry a run out in a folder, or what is left of it; a finished one is returned as it is.
 
@@ -180,6 +141,7 @@ def execute(
         observer: see `train`.
         prepared: what `prepare` returned, if it was called already.
         tag: see `train`.
+        images: keeps decoded images for several runs; by default the run keeps its own.
 
     Raises:
         InputError: see `prepare`; or the folder is taken.
@@ -216,9 +178,10 @@ def execute(
     }
     write_json(folder / RECORD, record)
     try:
-        results = _stages(spec, folder, chosen, memory, observer, tag, prepared, arithmetic)
-        record |= collect_stages(spec, folder, results, prepared, observer.say)
-        record |= measure_run(spec, folder, chosen, prepared.imgsz)
+        with _images(spec, folder, prepared, images) as kept:
+            results = _stages(spec, folder, chosen, memory, observer, tag, prepared, arithmetic, kept)
+            record |= collect_stages(spec, folder, results, prepared, observer.say)
+            record |= measure_run(spec, folder, chosen, prepared.imgsz, kept)
         record["status"] = "finished" if record["audit"] == "PASS" else "failed"
     except KeyboardInterrupt:
         record["status"] = "interrupted"
@@ -234,6 +197,14 @@ def execute(
     if record["audit"] != "PASS":
         raise AuditError(f"{folder}: the audit failed; see {folder / 'audit.json'}")
     return Run(folder, record)
+
+
+def _images(
+    spec: RunSpec, folder: Path, prepared: Prepared, shared: ImageCache | None
+) -> AbstractContextManager[ImageCache | None]:
+    if shared is not None:
+        return nullcontext(shared)
+    return keeping_images(spec.settings, folder, prepared.images, prepared.imgsz, prepared.pixels)
 
 
 def pretraining_record(spec: RunSpec) -> dict[str, Any] | None:
@@ -262,6 +233,7 @@ def _stages(
     tag: str | None,
     prepared: Prepared,
     arithmetic: Arithmetic,
+    images: ImageCache | None,
 ) -> list[StageResult]:
     stages = spec.plan.stages
     results: list[StageResult] = []
@@ -290,6 +262,7 @@ def _stages(
                     teacher=str(Path(teacher).resolve()) if teacher is not None else None,
                     teacher_print=prepared.teacher,
                     arithmetic=arithmetic,
+                    images=images,
                 ),
                 memory,
                 on_epoch,

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 
 from frostline.analysis.predictions import write_predictions
+from frostline.datasets.image_cache import ImageCache
 from frostline.files import leftovers, write_json
 from frostline.freezing import Audit, Stage, check_saved, check_trained
 from frostline.training.arithmetic import Arithmetic
@@ -53,6 +54,7 @@ class StageRun:
         teacher: path of the checkpoint that the student learns from, or None.
         teacher_print: its fingerprint.
         arithmetic: how the network computes.
+        images: keeps images decoded, or None.
     """
 
     number: int
@@ -70,6 +72,7 @@ class StageRun:
     teacher: str | None = None
     teacher_print: str | None = None
     arithmetic: Arithmetic = field(default_factory=Arithmetic)
+    images: ImageCache | None = None
 
 
 @dataclass(frozen=True)
@@ -131,6 +134,7 @@ def run_stage(job: StageRun, memory: MemoryPeak, on_epoch: OnEpoch, say: Say) ->
         folder=job.folder,
         plots=bool(job.settings["plots"]),
         arguments=job.settings,
+        images=job.images,
     )
     _write(job, evaluation, audit)
     result = read_stage(job.folder)
@@ -202,7 +206,7 @@ def _train(job: StageRun, state: str, memory: MemoryPeak, on_epoch: OnEpoch, say
         overrides,
         StageJob(
             job.stage, job.tag, job.freeze_fresh, progress, memory, on_epoch, say, job.exact, job.teacher_print,
-            job.arithmetic,
+            job.arithmetic, job.images, bool(job.settings.get("direct_mosaic")),
         ),
     )  # fmt: skip
     trainer.train()

@@ -21,6 +21,7 @@ from ultralytics.utils import YAML
 
 from frostline.datasets import Dataset, PixelFormat, load_dataset, pixel_format
 from frostline.datasets.build import build_split, check_nothing_dropped
+from frostline.datasets.image_cache import ImageCache
 from frostline.freezing import (
     Audit,
     Freeze,
@@ -67,6 +68,8 @@ class StageJob:
         exact: keep what resuming to the bit needs; see `training.exact`.
         teacher: fingerprint of the teacher's checkpoint, or None without one.
         arithmetic: how the network computes.
+        images: keeps images decoded, or None.
+        direct_mosaic: see `datasets.build.build_split`.
     """
 
     stage: Stage
@@ -79,6 +82,8 @@ class StageJob:
     exact: bool = False
     teacher: str | None = None
     arithmetic: Arithmetic = field(default_factory=Arithmetic)
+    images: ImageCache | None = None
+    direct_mosaic: bool = False
 
 
 class StageTrainer(DetectionTrainer):
@@ -150,8 +155,9 @@ class StageTrainer(DetectionTrainer):
         """Build a split: Ultralytics' own dataset for 8 bits, ours for more."""
         stride = max(int(self.detector.stride.max()), 32)
         return build_split(
-            self.args, img_path, batch, self.data, self.pixels, mode=mode, rect=mode == "val", stride=stride
-        )
+            self.args, img_path, batch, self.data, self.pixels, mode=mode, rect=mode == "val", stride=stride,
+            images_kept=self.job.images, direct_mosaic=self.job.direct_mosaic,
+        )  # fmt: skip
 
     def preprocess_batch(self, batch: dict[str, Any]) -> dict[str, Any]:
         """Move a batch to the device, with pixels in [0, 1] by the range of their format."""
