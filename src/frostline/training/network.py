@@ -16,6 +16,7 @@ from torch import nn
 
 from frostline.freezing import find_layers
 from frostline.training.arithmetic import Arithmetic
+from frostline.training.features import FeatureStore
 from frostline.training.folding import folded_copies
 
 
@@ -39,6 +40,7 @@ class CheaperForward:
     arithmetic: Arithmetic
     prefix: Prefix
     device_type: str
+    features: FeatureStore | None
 
     def __reduce_ex__(self, protocol: Any) -> Any:
         """Let copies and pickles be of Ultralytics' class."""
@@ -51,14 +53,27 @@ class CheaperForward:
             return super()._predict_once(x, profile, embed)  # type: ignore[misc]
         outputs: list[Any] = []
         with self._autocast():
-            for index, layer in enumerate(self.model):
-                if isinstance(layer.f, int):
-                    taken = x if layer.f == -1 else outputs[layer.f]
-                else:
-                    taken = [x if place == -1 else outputs[place] for place in layer.f]
-                x = self._layer(index, layer, taken)
+            start, x = self._begin(x, outputs)
+            for index, layer in enumerate(self.model[start:], start):
+                x = self._layer(index, layer, take(layer.f, x, outputs))
                 outputs.append(x if layer.i in self.save else None)
         return to_float32(x) if self.arithmetic.dtype is not None else x
+
+    def _begin(self: Any, x: torch.Tensor, outputs: list[Any]) -> tuple[int, Any]:
+        """Take the outputs of the frozen prefix from the store of features, or compute and keep them."""
+        store, depth = self.features, self.prefix.depth
+        if store is None or depth < store.least:
+            return 0, x
+        known = store.load(depth)
+        if known is None:
+            for index, layer in enumerate(self.model[:depth]):
+                x = self._layer(index, layer, take(layer.f, x, outputs))
+                outputs.append(x if layer.i in self.save else None)
+            kept = {index: value for index, value in enumerate(outputs) if value is not None} | {depth - 1: x}
+            store.store(depth, kept)
+            return depth, x
+        outputs.extend(known[index] if index in self.save else None for index in range(depth))
+        return depth, known[depth - 1].to(x.device)
 
     def _layer(self: Any, index: int, layer: nn.Module, x: Any) -> Any:
         prefix: Prefix = self.prefix
@@ -78,7 +93,14 @@ class CheaperForward:
         return nullcontext() if dtype is None else torch.autocast(self.device_type, dtype=dtype)
 
 
-def make_cheaper(model: nn.Module, arithmetic: Arithmetic) -> None:
+def take(places: int | list[int], last: Any, outputs: list[Any]) -> Any:
+    """Return what a layer takes: the last output for -1, else those of the layers that it names."""
+    if isinstance(places, int):
+        return last if places == -1 else outputs[places]
+    return [last if place == -1 else outputs[place] for place in places]
+
+
+def make_cheaper(model: nn.Module, arithmetic: Arithmetic, features: FeatureStore | None = None) -> None:
     """Exchange the class of a detector for one whose forward in training follows an arithmetic.
 
     Layers, hooks and the loss stay as they are: the network is autocast and nothing else, and what its head puts out
@@ -88,6 +110,7 @@ def make_cheaper(model: nn.Module, arithmetic: Arithmetic) -> None:
     device = next(model.parameters()).device
     own = {
         "plain": plain, "arithmetic": arithmetic, "prefix": Prefix(), "device_type": device.type,
+        "features": features,
         "__module__": plain.__module__, "__qualname__": plain.__qualname__, "__doc__": plain.__doc__,
     }  # fmt: skip
     model.__class__ = type(plain.__name__, (CheaperForward, plain), own)
@@ -116,6 +139,8 @@ def forget_prefix(model: nn.Module) -> None:
     kind = type(model)
     if issubclass(kind, CheaperForward):
         kind.prefix = Prefix()
+        if kind.features is not None:
+            kind.features.forget()
 
 
 def frozen_prefix(model: Any) -> int:
