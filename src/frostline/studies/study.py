@@ -17,7 +17,7 @@ from frostline.studies.file import NO_TEACHER, StudyFile
 from frostline.studies.pretraining import Pretrainings
 from frostline.training import CheckedData, Observer, Prepared, Run, RunSpec, check_data, execute, prepare
 from frostline.training.decoded import keeping_images
-from frostline.training.machine import check_disk
+from frostline.training.machine import check_disk, quick_collections
 from frostline.training.pretraining.run import OnStep
 from frostline.training.progress import Progress
 from frostline.training.record import LoggingObserver
@@ -223,7 +223,7 @@ class Study:
             write_text(self.folder / FILE, self.file.to_yaml())
         outcome = StudyOutcome()
         runs = self.runs()
-        with self._images(prepared) as images:
+        with quick_collections(), self._images(prepared) as images:
             for number, planned in enumerate(runs, 1):
                 if on_run is not None:
                     on_run(number, len(runs), planned)
