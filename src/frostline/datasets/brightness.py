@@ -79,5 +79,5 @@ def _scale(out: Any, values: Any, low: Any, high: Any, factor: Any) -> None:
 @compiled
 def _shift(out: Any, values: Any, low: Any, high: Any, shift: Any, least: Any) -> None:
     for j in range(values.size):
-        moved = min(max(max(values[j] + shift, least), low), high)
+        moved = min(max(values[j] + shift, least, low), high)
         out[j] = low if values[j] <= low else moved
