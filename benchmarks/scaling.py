@@ -1,5 +1,7 @@
 """Time of an epoch and peak memory against image size, frozen depth, and arms trained together, beside what FLOPs say.
 
+What it gains to train the first layers only is measured too.
+
 Plain Ultralytics with `freeze=` and ours at full speed, each point a process of its own, the two in turn. A point is
 the median of its steps, loading included, the first two left out, as seconds for 100 training images; and the peak of
 the resident set up to the last step. Arms together are whole studies by `frostline study run --together`, where that
@@ -45,14 +47,14 @@ def streets(args: argparse.Namespace, imgsz: int) -> str:
     return str(render_scenes(folder, images=count + 2, seed=0, size=size, val_fraction=2 / (count + 2)).srgb)
 
 
-def measure(args: argparse.Namespace, side: str, imgsz: int, depth: int) -> dict[str, Any]:
-    """Measure one point, or read it where it was measured before."""
-    known = args.out / "points" / f"{side}_{imgsz}_{depth}_{args.steps}x{args.batch}.json"
+def measure(args: argparse.Namespace, side: str, imgsz: int, depth: int, only: int = 0) -> dict[str, Any]:
+    """Measure one point, or read it where it was measured before; `only` that many leading layers train, if any."""
+    known = args.out / "points" / f"{side}_{imgsz}_{depth}_{only}_{args.steps}x{args.batch}.json"
     if not known.is_file():
         words = [
             sys.executable, str(HERE / "scaling_side.py"), side, "--model", args.model, "--data", streets(args, imgsz),
             "--project", str(args.out.resolve() / "work" / known.stem), "--imgsz", str(imgsz), "--batch",
-            str(args.batch), "--depth", str(depth), "--device", args.device,
+            str(args.batch), "--depth", str(depth), "--train-only", str(only), "--device", args.device,
         ]  # fmt: skip
         environment = {key: value for key, value in os.environ.items() if key != "OMP_NUM_THREADS"}
         done = subprocess.run(words, capture_output=True, text=True, check=False, env=environment)
@@ -65,17 +67,20 @@ def measure(args: argparse.Namespace, side: str, imgsz: int, depth: int) -> dict
     steps = found["step_seconds"][WARM_UP:]
     seconds = 100 * statistics.median(steps) / args.batch
     megabytes = found["peak_bytes"] / 2**20
-    print(f"{side:<6}{imgsz:>5} px  depth {depth:>2}  {seconds:7.2f} s  {megabytes:7.0f} MiB", flush=True)
+    plan = f"first {only} only" if only else f"depth {depth}"
+    print(f"{side:<6}{imgsz:>5} px  {plan:<13}{seconds:7.2f} s  {megabytes:7.0f} MiB", flush=True)
     return {
-        "side": side, "imgsz": imgsz, "depth": depth, "seconds": seconds, "megabytes": megabytes, "steps": len(steps),
+        "side": side, "imgsz": imgsz, "depth": depth, "only": only, "seconds": seconds, "megabytes": megabytes,
+        "steps": len(steps),
     }  # fmt: skip
 
 
-def flops(model: str, imgsz: int, depth: int) -> float:
+def flops(model: str, imgsz: int, depth: int, only: int = 0) -> float:
     """Operations of a training step on one image: a frozen prefix is run forward, the rest forward and backward.
 
     A backward pass costs twice its forward pass: one product for the gradient of the inputs and one for that of the
-    weights. Source: Kaplan et al. 2020, "Scaling Laws for Neural Language Models", section 2.1.
+    weights. Source: Kaplan et al. 2020, "Scaling Laws for Neural Language Models", section 2.1. Where `only` that many
+    leading layers train, the others need no gradient of their weights.
     """
     from frostline.freezing import layer_table
     from frostline.training import open_model
@@ -84,6 +89,8 @@ def flops(model: str, imgsz: int, depth: int) -> float:
     with hushed():
         module = open_model(model, False)
     forward = [layer.flops for layer in layer_table(module, imgsz).layers]
+    if only:
+        return float(3 * sum(forward[:only]) + 2 * sum(forward[only:]))
     return float(sum(forward[:depth]) + 3 * sum(forward[depth:]))
 
 
@@ -116,6 +123,19 @@ def against(
     return {"key": key, "reference": dict(zip(("imgsz", "depth"), reference, strict=True)), "rows": rows}
 
 
+def first_only(args: argparse.Namespace) -> dict[str, Any]:
+    """Measure what it gains to train the first layers only, beside freezing as many and freezing nothing."""
+    rows = []
+    for side in SIDES:
+        points = [(0, 0), (args.only, 0), (0, args.only)]
+        own = [measure(args, side, args.size, depth, only) for depth, only in points]
+        unit = own[0]["seconds"] / flops(args.model, args.size, 0)
+        names = ("nothing frozen", f"first {args.only} frozen", f"first {args.only} only")
+        for row, point, name in zip(own, points, names, strict=True):
+            rows.append({**row, "plan": name, "predicted": unit * flops(args.model, args.size, *point)})
+    return {"key": "plan", "reference": {}, "rows": rows}
+
+
 def table(found: dict[str, Any]) -> str:
     key = found["key"]
     lines = [
@@ -139,6 +159,7 @@ def main() -> None:
     parser.add_argument("--sizes", default="160,320,480,640")
     parser.add_argument("--size", type=int, default=320, help="image size of the question of depth")
     parser.add_argument("--depths", help="frozen depths; every second one up to the backbone by default")
+    parser.add_argument("--only", type=int, default=6, help="leading layers that alone train, in one more comparison")
     parser.add_argument("--arms", default="1,2,4,8", help="arms trained together; empty for none")
     parser.add_argument("--arms-size", type=int, default=160, help="image size of that question")
     parser.add_argument("--device", default="cpu")
@@ -156,6 +177,7 @@ def main() -> None:
     found = {
         "image_size": against(args, "imgsz", [(size, 0) for size in sizes], (middle, 0)),
         "frozen_depth": against(args, "depth", [(args.size, depth) for depth in depths], (args.size, depths[0])),
+        "first_layers_only": first_only(args),
     }
     counts = numbers(args.arms)
     if counts and has_together():
@@ -173,6 +195,8 @@ def report(args: argparse.Namespace, found: dict[str, Any]) -> None:
     folder = args.figures or args.out
     folder.mkdir(parents=True, exist_ok=True)
     for name, part in found.items():
+        if part["key"] == "plan":  # a table says it all
+            continue
         print(f"figure: {draw(folder / f'{name}.png', part, args)}")
     given = {key: str(value) if isinstance(value, Path) else value for key, value in vars(args).items()}
     whole = {**given, "cores": os.cpu_count(), "load": list(os.getloadavg()), **found}

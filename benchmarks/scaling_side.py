@@ -56,8 +56,10 @@ def train_plain(args: argparse.Namespace, settings: dict[str, Any]) -> None:
     from frostline.training.settings import for_ultralytics, resolve_settings
 
     settings = for_ultralytics(resolve_settings({**settings, "reference": True}))
-    YOLO(args.model).train(
-        **settings, data=args.data, freeze=args.depth or None, seed=0, device=args.device, project=args.project,
+    model = YOLO(args.model)
+    freeze = list(range(args.train_only, len(model.model.model))) if args.train_only else args.depth or None
+    model.train(
+        **settings, data=args.data, freeze=freeze, seed=0, device=args.device, project=args.project,
         name="run", exist_ok=True,
     )  # fmt: skip
 
@@ -66,8 +68,11 @@ def train_ours(args: argparse.Namespace, settings: dict[str, Any]) -> None:
     """Start a run of ours at full speed."""
     from frostline import FreezePlan, train
 
-    freeze = f"0-{args.depth - 1}" if args.depth else None
-    plan = FreezePlan.parse({"freeze": freeze, "freeze_fresh": True}) if freeze else FreezePlan.none()
+    plan = FreezePlan.none()
+    if args.train_only:
+        plan = FreezePlan.parse({"train_only": f"0-{args.train_only - 1}", "freeze_fresh": True})
+    elif args.depth:
+        plan = FreezePlan.parse({"freeze": f"0-{args.depth - 1}", "freeze_fresh": True})
     train(args.model, args.data, plan, project=args.project, name="run", device=args.device, **settings)
 
 
@@ -79,7 +84,8 @@ def main() -> None:
     parser.add_argument("--project", required=True)
     parser.add_argument("--imgsz", type=int, required=True)
     parser.add_argument("--batch", type=int, required=True)
-    parser.add_argument("--depth", type=int, required=True)
+    parser.add_argument("--depth", type=int, required=True, help="leading layers that are frozen")
+    parser.add_argument("--train-only", type=int, default=0, help="leading layers that alone train, instead")
     parser.add_argument("--device", default="cpu")
     args = parser.parse_args()
     # First, for torch's threads: Ultralytics sets OMP_NUM_THREADS as it is imported.
