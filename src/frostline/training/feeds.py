@@ -16,8 +16,10 @@ if TYPE_CHECKING:
     from frostline.training.lockstep import Seat
 
 _NOT_LOADED = frozenset(
-    ("name", "project", "save_dir", "model", "pretrained", "freeze", "distill_model", "dis", "resume")
-    + ("lr0", "lrf", "cos_lr", "epochs")
+    (
+        *("name", "project", "save_dir", "model", "pretrained", "freeze", "distill_model", "dis", "resume"),
+        *("lr0", "lrf", "cos_lr", "epochs"),
+    )
 )
 """Arguments that may differ between runs on the same batches. What `epochs` does to mosaic counts by itself."""
 

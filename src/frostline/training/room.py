@@ -55,7 +55,7 @@ def free_bytes(device: str) -> int:
     """
     if device.isdigit():
         return int(torch.cuda.mem_get_info(int(device))[0])
-    return min(int(psutil.virtual_memory().available), *_group_bytes(Path("/sys/fs/cgroup")))
+    return min([int(psutil.virtual_memory().available), *_group_bytes(Path("/sys/fs/cgroup"))])
 
 
 def _group_bytes(group: Path) -> list[int]:
