@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import csv
 import json
+import time
 from pathlib import Path
 from typing import Any
 
 import polars as pl
+import psutil
 import pytest
 import torch
 import yaml
 from test_resume import StopAfter
 from tiny import SETTINGS
+from ultralytics.nn.tasks import DetectionModel
 
 import frostline as fl
+from frostline.studies.together import group_runs
 from frostline.training import trainer as training
 from frostline.training.checkpoints import saved_tensors
+from frostline.training.prepare import build_model
+from frostline.training.room import free_bytes, held_bytes, step_bytes
 
 pytestmark = pytest.mark.integration
 
@@ -34,6 +40,7 @@ class Lines:
 
     def __init__(self) -> None:
         self.lines: list[str] = []
+        self.seconds = 0.0  # of the study in lockstep
 
     def say(self, text: str) -> None:
         self.lines.append(text)
@@ -47,7 +54,9 @@ def both(tmp_path: Path, checkpoint: Path, data: Path, arms: dict[str, Any], **t
     for name in ("apart", "together"):
         (tmp_path / name).mkdir()
         one = study(tmp_path / name, checkpoint, data, arms, **train)
+        began = time.perf_counter()
         assert one.run(device="cpu", together=name == "together", observer=lines).complete
+        lines.seconds = time.perf_counter() - began
     return tmp_path / "apart" / "study", tmp_path / "together" / "study", lines
 
 
@@ -70,12 +79,19 @@ def assert_same(one: Path, two: Path) -> None:
 
 def test_the_same_weights_curves_and_detections(tiny_checkpoint: Path, tiny_data: Path, tmp_path: Path) -> None:
     arms = {"baseline": {}, "freeze_1_to_3": {"freeze": "0-2"}, "freeze_1_to_6": {"freeze": "0-5"}}
-    apart, together, lines = both(tmp_path, tiny_checkpoint, tiny_data, arms)
+    apart, together, lines = both(tmp_path, tiny_checkpoint, tiny_data, arms, plots=True)
     for arm in arms:
         assert_same(apart / arm / "seed0", together / arm / "seed0")
     records = [json.loads((together / arm / "seed0" / "run.json").read_text()) for arm in arms]
     assert all(record["together"] == [f"{arm}/seed0" for arm in arms] for record in records)
     assert json.loads((apart / "baseline" / "seed0" / "run.json").read_text())["together"] == []
+    # each run counts its own seconds
+    assert sum(record["wall_seconds"] for record in records) <= lines.seconds
+    for arm, record in zip(arms, records, strict=True):
+        with (together / arm / "seed0" / "results.csv").open() as stream:
+            time_column = [float(row["time"]) for row in csv.DictReader(stream)]
+        assert sum(record["epoch_seconds"]) < record["wall_seconds"] and time_column[-1] < record["wall_seconds"]
+        assert abs(sum(record["epoch_seconds"]) - time_column[-1]) < 1.0
     assert any("in lockstep: baseline/seed0, freeze_1_to_3/seed0, freeze_1_to_6/seed0" in line for line in lines.lines)
 
 
@@ -174,3 +190,46 @@ def test_interrupted_arms_go_on_where_each_was(tiny_checkpoint: Path, tiny_data:
     assert any(line.startswith("baseline/seed0 runs alone: no other run") for line in lines.lines)
     for arm in arms:
         assert_same(apart.folder / arm / "seed0", together.folder / arm / "seed0")
+
+
+def test_runs_are_grouped_by_what_they_share_and_split_to_fit(
+    tiny_checkpoint: Path, tiny_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arms: dict[str, Any] = {f"freeze_1_to_{depth}": {"freeze": f"0-{depth - 1}"} for depth in (1, 2, 3, 4)}
+    arms |= {"two_stage": {"stages": [{"epochs": 1, "freeze": "0-2"}, {"epochs": 2}]}, "baseline": {}}
+    arms["distilled"] = {"teacher": str(tiny_checkpoint)}
+    one = study(tmp_path, tiny_checkpoint, tiny_data, arms)
+    prepared = one.prepare()
+
+    def groups() -> list[tuple[int, str]]:
+        return [(len(group.runs), group.why_alone) for group in group_runs(one.runs(), prepared, "cpu")]
+
+    alone = [(1, "no other run with its seed, data, stages and epochs done"), (1, "it has a teacher")]
+    assert groups() == [(5, ""), *alone]
+    ready = prepared["baseline"][2]
+    model, _ = build_model(one.runs()[0].spec, {0: "red", 1: "green", 2: "blue"})
+    step, held = step_bytes(model, 4, 64), held_bytes(ready.parameters, "SGD")
+    for fits, sizes in ((5, [5]), (4, [3, 2]), (2, [2, 2, 1]), (1, [1] * 5), (0, [1] * 5)):
+        monkeypatch.setattr("frostline.studies.together.free_bytes", lambda _, fits=fits: step + fits * held)
+        found = groups()
+        assert [size for size, _ in found] == [*sizes, 1, 1]
+        assert all(("memory" in why) == (size == 1) for size, why in found[:-2])
+
+
+def test_what_a_step_keeps_is_worked_out_without_computing(tiny_yaml: Path) -> None:
+    def detector() -> torch.nn.Module:
+        return DetectionModel(str(tiny_yaml), nc=3, verbose=False).train()
+
+    kept: dict[int, int] = {}
+    alive = []
+
+    def note(tensor: torch.Tensor) -> torch.Tensor:
+        alive.append(tensor)
+        kept[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
+        return tensor
+
+    model = detector()
+    with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
+        model(torch.zeros(4, 3, 64, 64))
+    assert abs(step_bytes(detector(), 4, 64) / sum(kept.values()) - 1) < 0.02
+    assert 0 < free_bytes("cpu") <= psutil.virtual_memory().total

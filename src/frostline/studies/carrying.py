@@ -117,6 +117,8 @@ class Carrier:
             except Exception as error:
                 done[planned.label] = self._failed(planned, error)
         group = Group(tuple(planned for planned in group.runs if planned.label not in done))
+        if len(group.runs) < 2:
+            return done | {planned.label: self._alone(planned) for planned in group.runs}
         self.observer.say(f"in lockstep: {', '.join(planned.label for planned in group.runs)}")
         results = run_together(group, self._carry_out, observer_of, device)
         for planned in group.runs:
