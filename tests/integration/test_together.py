@@ -172,8 +172,8 @@ def test_interrupted_arms_go_on_where_each_was(tiny_checkpoint: Path, tiny_data:
         (tmp_path / name).mkdir()
         path = tmp_path / name / "depth.yaml"
         value = {
-            "model": str(tiny_checkpoint), "data": str(tiny_data), "train": {**SETTINGS, "epochs": 4, "close_mosaic": 1},
-            "arms": arms, "exact_resume": True,
+            "model": str(tiny_checkpoint), "data": str(tiny_data), "arms": arms, "exact_resume": True,
+            "train": {**SETTINGS, "epochs": 4, "close_mosaic": 1},
         }  # fmt: skip
         path.write_text(yaml.safe_dump(value, sort_keys=False))
         runs.append(fl.Study.from_yaml(path, tmp_path / name / "study"))
