@@ -109,6 +109,13 @@ def test_machines_and_automatic_optimizers_are_told(tmp_path: Path) -> None:
         assert rule(facts_of(arms(tmp_path / rule.__name__))) == []
 
 
+def test_times_measured_in_lockstep_are_told(tmp_path: Path) -> None:
+    assert unequal.lockstep(facts_of(arms(tmp_path / "apart", together=[]))) == []
+    assert unequal.lockstep(facts_of(arms(tmp_path / "alone", together=["odd/seed0"]))) == []
+    found = only(unequal.lockstep(facts_of(arms(tmp_path / "both", together=["odd/seed0", "baseline/seed0"]))))
+    assert found.arms == ("odd",) and found.severity == "note" and found.detail.startswith("1 of 3 runs shared")
+
+
 def test_the_same_detections_are_the_same_to_the_last_digit(tmp_path: Path) -> None:
     a_study(tmp_path, {"baseline": 0, "freeze_1_to_3": 3}, shares=(0.9, 0.5))
     for seed in range(3):

@@ -34,6 +34,7 @@ def ablate(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show the runs and what they will cost; train nothing.")
     ] = False,
+    together: o.Together = False,
     trust_checkpoint: o.Trust = False,
     exact_resume: o.ExactResume = False,
     quiet: o.Quiet = False,
@@ -62,4 +63,4 @@ def ablate(
         baseline=baseline, two_stage=two_stage, seeds=parse_seeds(seeds), freeze_fresh=freeze_fresh,
         exact_resume=exact_resume,
     )  # fmt: skip
-    run_study(Study(file, project, trust_checkpoint), device, dry_run, quiet, shutdown, yes)
+    run_study(Study(file, project, trust_checkpoint), device, dry_run, quiet, shutdown, yes, together)

@@ -33,7 +33,7 @@ def demo(
     from frostline.report import Report
     from frostline.studies import parse_seeds
     from frostline.studies.demo import run_demo
-    from frostline.studies.study import PlannedRun
+    from frostline.studies.planned import PlannedRun
     from frostline.training import choose_device, describe_device
 
     started = time.perf_counter()

@@ -65,6 +65,9 @@ ExactResume = Annotated[
     ),
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="One progress bar instead of Ultralytics' output.")]
+Together = Annotated[
+    bool, typer.Option("--together", help="Train arms of a seed in lockstep: each batch is loaded once. Same results.")
+]
 Shutdown = Annotated[
     str | None,
     typer.Option(

@@ -26,6 +26,7 @@ def run(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show the runs and what they will cost; train nothing.")
     ] = False,
+    together: o.Together = False,
     trust_checkpoint: o.Trust = False,
     quiet: o.Quiet = False,
     shutdown: o.Shutdown = None,
@@ -39,11 +40,11 @@ def run(
 
         frostline study run examples/freeze_depth.yaml
 
-        frostline study run runs/freeze-depth --quiet
+        frostline study run runs/freeze-depth --quiet --together
     """
     from frostline.studies import Study
 
-    run_study(Study.from_yaml(study, project, trust_checkpoint), device, dry_run, quiet, shutdown, yes)
+    run_study(Study.from_yaml(study, project, trust_checkpoint), device, dry_run, quiet, shutdown, yes, together)
 
 
 @app.command("status")
@@ -72,10 +73,12 @@ def status(
         print_states(states)
 
 
-def run_study(study: Study, device: str | None, dry_run: bool, quiet: bool, shutdown: str | None, yes: bool) -> None:
+def run_study(
+    study: Study, device: str | None, dry_run: bool, quiet: bool, shutdown: str | None, yes: bool, together: bool
+) -> None:
     """Run a study, or show what it would do, and leave with the right exit status."""
     from frostline.cli.train import confirm
-    from frostline.cli.watch import QuietObserver, steps, watching
+    from frostline.cli.watch import QuietObserver, observer_of, steps, watching
     from frostline.training.power import powering_off
 
     if dry_run:
@@ -91,7 +94,10 @@ def run_study(study: Study, device: str | None, dry_run: bool, quiet: bool, shut
                     observer.say(f"\nrun {number} of {count}: {planned.label}")
 
             with steps(observer) as on_step:
-                outcome = study.run(device=device, observer=observer, on_run=on_run, on_step=on_step)
+                outcome = study.run(
+                    device=device, observer=observer, on_run=on_run, on_step=on_step, together=together,
+                    observer_of=observer_of(observer),
+                )  # fmt: skip
         if not outcome.complete:
             note_failure()
     print_states(study.states())

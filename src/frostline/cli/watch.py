@@ -19,6 +19,7 @@ from rich.progress import (
 )
 
 if TYPE_CHECKING:
+    from frostline.studies import PlannedRun
     from frostline.training import Observer
 
 
@@ -60,6 +61,20 @@ class QuietObserver:
             self.start(self.label, total)
         score = f"mAP50 {metrics.get('metrics/mAP50(B)', 0.0):.3f}"
         self.progress.update(self.task, completed=done, total=total, score=score)  # type: ignore[arg-type]
+
+
+def observer_of(observer: Observer) -> Callable[[PlannedRun], Observer]:
+    """Give the runs in lockstep observers of their own: a bar each, or lines that name them."""
+    from frostline.studies.together import LabelledObserver
+
+    def start(planned: PlannedRun) -> Observer:
+        if not isinstance(observer, QuietObserver):
+            return LabelledObserver(planned.label, observer.say)
+        own = QuietObserver(observer.progress)
+        own.start(planned.label, planned.spec.epochs)
+        return own
+
+    return start
 
 
 @contextmanager

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from frostline.studies.ablation import ablation, parse_depths, parse_seeds
+from frostline.studies.carrying import StudyOutcome
 from frostline.studies.file import Arm, Hypothesis, StudyFile
-from frostline.studies.study import PlannedRun, RunState, Study, StudyOutcome
+from frostline.studies.planned import PlannedRun
+from frostline.studies.study import RunState, Study
 
 __all__ = [
     "Arm",

@@ -12,7 +12,9 @@ from frostline.datasets.scenes import render_scenes
 from frostline.freezing import FreezePlan
 from frostline.imaging import convert_folder, parse_isd
 from frostline.studies.ablation import ablation
-from frostline.studies.study import PlannedRun, Study, StudyOutcome
+from frostline.studies.carrying import StudyOutcome
+from frostline.studies.planned import PlannedRun
+from frostline.studies.study import Study
 from frostline.training import Observer, Run, train
 
 DEPTHS = (3, 4, 5, 6)

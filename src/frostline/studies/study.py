@@ -2,42 +2,27 @@
 
 from __future__ import annotations
 
-import gc
-import logging
-from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from frostline.datasets.image_cache import ImageCache
 from frostline.errors import InputError
 from frostline.files import holds_files, read_yaml, write_text
+from frostline.studies.carrying import Carrier, OnRun, StudyOutcome
 from frostline.studies.file import NO_TEACHER, StudyFile
+from frostline.studies.planned import PlannedRun, saved_progress
 from frostline.studies.pretraining import Pretrainings
-from frostline.training import CheckedData, Observer, Prepared, Run, RunSpec, check_data, execute, prepare
+from frostline.studies.together import ObserverOf
+from frostline.training import CheckedData, Observer, Prepared, Run, RunSpec, check_data, prepare
 from frostline.training.decoded import keeping_images
 from frostline.training.machine import check_disk, quick_collections
 from frostline.training.pretraining.run import OnStep
-from frostline.training.progress import Progress
 from frostline.training.record import LoggingObserver
 from frostline.training.spec import differences
 
-logger = logging.getLogger(__name__)
 FILE = "study.yaml"
-
-
-@dataclass(frozen=True)
-class PlannedRun:
-    """One arm with one seed, and its folder."""
-
-    spec: RunSpec
-    folder: Path
-
-    @property
-    def label(self) -> str:
-        """`arm/seed0`."""
-        return f"{self.spec.arm}/seed{self.spec.seed}"
 
 
 @dataclass(frozen=True)
@@ -65,24 +50,6 @@ class RunState:
     audit: str | None
     reason: str | None
     folder: Path
-
-
-@dataclass
-class StudyOutcome:
-    """What a call of `Study.run` came to.
-
-    Attributes:
-        finished: runs that are finished now, those from before included.
-        failed: label and reason of each run that failed in this call.
-    """
-
-    finished: list[Run] = field(default_factory=list)
-    failed: list[tuple[str, str]] = field(default_factory=list)
-
-    @property
-    def complete(self) -> bool:
-        """Whether every run of the study is finished."""
-        return not self.failed
 
 
 class Study:
@@ -189,7 +156,7 @@ class Study:
             checked = data[planned.spec.data]
             try:
                 planned = replace(planned, spec=self.pretrainings.settle(planned.spec, on_step))
-                if not all(_finished(self._planned(name, seed)) for seed in self.file.seeds):
+                if not all(self._planned(name, seed).finished for seed in self.file.seeds):
                     self.pretrainings.check(planned.spec)
                 found[name] = (planned, checked, prepare(planned.spec, checked, self.folder))
             except InputError as error:
@@ -203,45 +170,39 @@ class Study:
         *,
         device: str | None = None,
         observer: Observer | None = None,
-        on_run: Callable[[int, int, PlannedRun], None] | None = None,
+        on_run: OnRun | None = None,
         on_step: OnStep | None = None,
+        together: bool = False,
+        observer_of: ObserverOf | None = None,
     ) -> StudyOutcome:
         """Carry out every run that is not finished. A failed run does not stop the others.
 
         Args:
             device: see `training.train`.
             observer: told how each run goes; by default the log.
-            on_run: called before each run with (its number from 1, how many, the run).
+            on_run: called before each run with (its number from 1, how many, the run), but for those in lockstep.
             on_step: told how pretrainings go; see `OnStep`.
+            together: train runs that can share their batches in lockstep; the results are the same.
+            observer_of: gives each run in lockstep its observer; by default `observer` is told, with the run's name.
 
         Raises:
             InputError: see `prepare`; nothing was started then.
         """
-        observer = observer or LoggingObserver()
         prepared = self.prepare(on_step)
         if not (self.folder / FILE).exists():
             write_text(self.folder / FILE, self.file.to_yaml())
-        outcome = StudyOutcome()
-        runs = self.runs()
-        with quick_collections(), self._images(prepared) as images:
-            for number, planned in enumerate(runs, 1):
-                if on_run is not None:
-                    on_run(number, len(runs), planned)
-                try:
-                    _, checked, ready = prepared[planned.spec.arm]
-                    spec = self.pretrainings.settle(planned.spec)
-                    if spec.pretrain is not None and not _finished(planned):
-                        spec = self.pretrainings.carry_out(spec, device, observer.say, on_step)
-                        ready = prepare(spec, checked, self.folder)
-                    run = execute(spec, planned.folder, device=device, observer=observer, prepared=ready, images=images)
-                    outcome.finished.append(run)
-                except Exception as error:
-                    reason = " ".join(f"{type(error).__name__}: {error}".split())
-                    logger.debug("run %s failed", planned.label, exc_info=True)
-                    observer.say(f"{planned.label} failed: {reason}")
-                    outcome.failed.append((planned.label, reason))
-                gc.collect()
-        return outcome
+        carrier = Carrier(
+            self.folder,
+            self.runs(),
+            prepared,
+            self.pretrainings,
+            device,
+            observer or LoggingObserver(),
+            on_run,
+            on_step,
+        )
+        with quick_collections(), self._images(prepared) as carrier.images:
+            return carrier.together(observer_of) if together else carrier.in_turn()
 
     def _images(
         self, prepared: dict[str, tuple[PlannedRun, CheckedData, Prepared]]
@@ -257,11 +218,6 @@ class Study:
         return [_state(planned) for planned in self.runs()]
 
 
-def _finished(planned: PlannedRun) -> bool:
-    run = Run.open(planned.folder)
-    return run is not None and run.status == "finished"
-
-
 def _state(planned: PlannedRun) -> RunState:
     run = Run.open(planned.folder)
     record: dict[str, Any] = run.record if run is not None else {}
@@ -270,21 +226,13 @@ def _state(planned: PlannedRun) -> RunState:
         arm=planned.spec.arm,
         seed=planned.spec.seed,
         status=str(record.get("status", "waiting")),
-        epochs_done=sum(len(p.epoch_seconds) for p in _progress(planned)),
+        epochs_done=sum(len(p.epoch_seconds) for p in saved_progress(planned)),
         epochs=planned.spec.epochs,
         map50=metrics.get("ultralytics/mAP50"),
         audit=record.get("audit"),
         reason=record.get("reason"),
         folder=planned.folder,
     )
-
-
-def _progress(planned: PlannedRun) -> Iterator[Progress]:
-    stages = len(planned.spec.plan.stages)
-    for number in range(1, stages + 1):
-        progress = Progress.load(planned.folder if stages == 1 else planned.folder / f"stage{number}")
-        if progress is not None:
-            yield progress
 
 
 def _check_pairing(data: list[tuple[str, CheckedData]]) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from frostline.datasets.image_cache import ImageCache
 from frostline.freezing import Stage
 from frostline.training.arithmetic import Arithmetic
+from frostline.training.lockstep import Seat
 from frostline.training.machine import MemoryPeak
 from frostline.training.progress import Progress
 
@@ -31,6 +32,7 @@ class StageJob:
         images: keeps images decoded, or None.
         direct_mosaic: see `datasets.build.build_split`.
         features: file to keep the frozen backbone's outputs in, or None.
+        seat: its place among runs in lockstep, or None.
     """
 
     stage: Stage
@@ -46,3 +48,4 @@ class StageJob:
     images: ImageCache | None = None
     direct_mosaic: bool = False
     features: Path | None = None
+    seat: Seat | None = None

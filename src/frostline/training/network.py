@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copyreg
 from contextlib import nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -18,6 +18,7 @@ from frostline.freezing import find_layers
 from frostline.training.arithmetic import Arithmetic
 from frostline.training.features import FeatureStore
 from frostline.training.folding import folded_copies
+from frostline.training.trunk import Trunk, layer_keys
 
 
 @dataclass
@@ -27,10 +28,12 @@ class Prefix:
     Attributes:
         depth: how many.
         folded: copies of them to run in their place, or none.
+        keys: what the trunk knows them by, or none where it is not shared.
     """
 
     depth: int = 0
     folded: list[nn.Module] = field(default_factory=list)
+    keys: tuple[str, ...] = ()
 
 
 class CheaperForward:
@@ -41,6 +44,7 @@ class CheaperForward:
     prefix: Prefix
     device_type: str
     features: FeatureStore | None
+    trunk: Trunk | None
 
     def __reduce_ex__(self, protocol: Any) -> Any:
         """Let copies and pickles be of Ultralytics' class."""
@@ -51,29 +55,35 @@ class CheaperForward:
         """Run the network; see `BaseModel._predict_once`, which this is in all but training."""
         if not self.training or profile or embed:
             return super()._predict_once(x, profile, embed)  # type: ignore[misc]
+        keys = self.prefix.keys
         outputs: list[Any] = []
+        if keys:
+            x, outputs = self.trunk.start(keys, self.save, x)
         with self._autocast():
-            start, x = self._begin(x, outputs)
-            for index, layer in enumerate(self.model[start:], start):
+            if self.features is not None:
+                x = self._from_store(x, outputs)
+            for index, layer in islice(enumerate(self.model), len(outputs), None):
                 x = self._layer(index, layer, take(layer.f, x, outputs))
                 outputs.append(x if layer.i in self.save else None)
+                if index < len(keys):
+                    self.trunk.keep(keys[index], layer.i in self.save, x)
         return to_float32(x) if self.arithmetic.dtype is not None else x
 
-    def _begin(self: Any, x: torch.Tensor, outputs: list[Any]) -> tuple[int, Any]:
-        """Take the outputs of the frozen prefix from the store of features, or compute and keep them."""
+    def _from_store(self: Any, x: Any, outputs: list[Any]) -> Any:
+        """Append the outputs of the frozen prefix, from the store of features or computed and kept; return the last."""
         store, depth = self.features, self.prefix.depth
-        if store is None or depth < store.least:
-            return 0, x
+        if depth < store.least:
+            return x
         known = store.load(depth)
-        if known is None:
-            for index, layer in enumerate(self.model[:depth]):
-                x = self._layer(index, layer, take(layer.f, x, outputs))
-                outputs.append(x if layer.i in self.save else None)
-            kept = {index: value for index, value in enumerate(outputs) if value is not None} | {depth - 1: x}
-            store.store(depth, kept)
-            return depth, x
-        outputs.extend(known[index] if index in self.save else None for index in range(depth))
-        return depth, known[depth - 1].to(x.device)
+        if known is not None:
+            outputs.extend(known[index] if index in self.save else None for index in range(depth))
+            return known[depth - 1].to(x.device)
+        for index, layer in islice(enumerate(self.model), depth):
+            x = self._layer(index, layer, take(layer.f, x, outputs))
+            outputs.append(x if layer.i in self.save else None)
+        kept = {index: value for index, value in enumerate(outputs) if value is not None} | {depth - 1: x}
+        store.store(depth, kept)
+        return x
 
     def _layer(self: Any, index: int, layer: nn.Module, x: Any) -> Any:
         prefix: Prefix = self.prefix
@@ -109,7 +119,7 @@ def make_cheaper(model: nn.Module, arithmetic: Arithmetic, features: FeatureStor
     plain = type(model)
     device = next(model.parameters()).device
     own = {
-        "plain": plain, "arithmetic": arithmetic, "prefix": Prefix(), "device_type": device.type,
+        "plain": plain, "arithmetic": arithmetic, "prefix": Prefix(), "device_type": device.type, "trunk": None,
         "features": features,
         "__module__": plain.__module__, "__qualname__": plain.__qualname__, "__doc__": plain.__doc__,
     }  # fmt: skip
@@ -126,12 +136,25 @@ def follow_freeze(model: Any) -> None:
     if depth == known.depth and (known.folded or not arithmetic.fold_frozen):
         return
     folded: list[nn.Module] = []
+    layers = list(find_layers(model))[:depth]
     if arithmetic.fold_frozen:
         dtype = arithmetic.dtype
-        layers = list(find_layers(model))[:depth]
         wide = 1 if arithmetic.float32_first else 0
         folded = [*folded_copies(layers[:wide], None), *folded_copies(layers[wide:], dtype)]
-    kind.prefix = Prefix(depth, folded)
+    shared = kind.trunk is not None and arithmetic.no_grad_prefix
+    kind.prefix = Prefix(depth, folded, layer_keys(layers, repr((arithmetic, kind.device_type))) if shared else ())
+    if kind.trunk is not None:
+        kind.trunk.follow(kind, kind.prefix.keys)
+
+
+def share_trunk(model: nn.Module, trunk: Trunk | None) -> None:
+    """Let a model made cheaper have what it freezes from now on in common with others, or nothing any longer."""
+    kind = type(model)
+    if not issubclass(kind, CheaperForward):
+        return
+    if kind.trunk is not None:
+        kind.trunk.follow(kind, ())
+    kind.trunk, kind.prefix = trunk, replace(kind.prefix, keys=())
 
 
 def forget_prefix(model: nn.Module) -> None:

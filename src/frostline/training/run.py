@@ -16,6 +16,7 @@ from frostline.training.arithmetic import Arithmetic, choose_arithmetic
 from frostline.training.checkpoints import locate_model
 from frostline.training.collect import collect_stages, measure_run
 from frostline.training.decoded import keeping_images
+from frostline.training.lockstep import Seat
 from frostline.training.machine import (
     MemoryPeak,
     choose_device,
@@ -131,6 +132,7 @@ def execute(
     prepared: Prepared | None = None,
     tag: str | None = None,
     images: ImageCache | None = None,
+    seat: Seat | None = None,
 ) -> Run:
     """Carry a run out in a folder, or what is left of it; a finished one is returned as it is.
 
@@ -142,6 +144,7 @@ def execute(
         prepared: what `prepare` returned, if it was called already.
         tag: see `train`.
         images: keeps decoded images for several runs; by default the run keeps its own.
+        seat: its place among runs in lockstep; by default it runs by itself.
 
     Raises:
         InputError: see `prepare`; or the folder is taken.
@@ -158,7 +161,8 @@ def execute(
     arithmetic = choose_arithmetic(spec.settings, chosen, deep=prepared.pixels.deep, teacher=spec.teacher is not None)
     announce(spec, prepared, chosen, arithmetic, observer)
     earlier = float(known.record.get("wall_seconds", 0.0)) if known is not None else 0.0
-    started, memory = time.perf_counter(), MemoryPeak(chosen)
+    clock = time.perf_counter if seat is None else seat.seconds
+    started, memory = clock(), MemoryPeak(chosen)
     memory.start()
     record: dict[str, Any] = {
         "schema": 1,
@@ -172,6 +176,7 @@ def execute(
         "arithmetic": arithmetic.to_dict(),
         "threads": usable_threads(),
         "load_average": {"start": load_average(), "end": None},
+        "together": _together(known, seat),
         "pretraining": pretraining_record(spec),
         "versions": versions(),
         "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
@@ -179,7 +184,7 @@ def execute(
     write_json(folder / RECORD, record)
     try:
         with _images(spec, folder, prepared, images) as kept:
-            results = _stages(spec, folder, chosen, memory, observer, tag, prepared, arithmetic, kept)
+            results = _stages(spec, folder, chosen, memory, observer, tag, prepared, arithmetic, kept, seat)
             record |= collect_stages(spec, folder, results, prepared, observer.say)
             record |= measure_run(spec, folder, chosen, prepared.imgsz, kept)
         record["status"] = "finished" if record["audit"] == "PASS" else "failed"
@@ -190,13 +195,19 @@ def execute(
         record |= {"status": "failed", "reason": " ".join(f"{type(error).__name__}: {error}".split())[:500]}
         raise
     finally:
-        record["wall_seconds"] = round(earlier + time.perf_counter() - started, 3)
+        record["wall_seconds"] = round(earlier + clock() - started, 3)
         record["load_average"]["end"] = load_average()
         record["peak_memory"] = memory.read()
         write_json(folder / RECORD, record)
     if record["audit"] != "PASS":
         raise AuditError(f"{folder}: the audit failed; see {folder / 'audit.json'}")
     return Run(folder, record)
+
+
+def _together(known: Run | None, seat: Seat | None) -> list[str]:
+    """Name the runs that this one is, or was before an interruption, in lockstep with, itself among them."""
+    before = known.record.get("together") or [] if known is not None else []
+    return list(dict.fromkeys([*before, *(seat.names if seat is not None else ())]))
 
 
 def _images(
@@ -234,6 +245,7 @@ def _stages(
     prepared: Prepared,
     arithmetic: Arithmetic,
     images: ImageCache | None,
+    seat: Seat | None,
 ) -> list[StageResult]:
     stages = spec.plan.stages
     results: list[StageResult] = []
@@ -263,6 +275,7 @@ def _stages(
                     teacher_print=prepared.teacher,
                     arithmetic=arithmetic,
                     images=images,
+                    seat=seat,
                 ),
                 memory,
                 on_epoch,

@@ -21,6 +21,7 @@ from frostline.training.checkpoints import saved_tensors
 from frostline.training.evaluation import Evaluation, evaluate_checkpoint
 from frostline.training.intervals import interval_of, merge_audits
 from frostline.training.job import StageJob
+from frostline.training.lockstep import Seat
 from frostline.training.machine import MemoryPeak
 from frostline.training.progress import Progress
 from frostline.training.saving import PREVIOUS, strip_checkpoints
@@ -56,6 +57,7 @@ class StageRun:
         teacher_print: its fingerprint.
         arithmetic: how the network computes.
         images: keeps images decoded, or None.
+        seat: its place among runs in lockstep, or None.
     """
 
     number: int
@@ -74,6 +76,7 @@ class StageRun:
     teacher_print: str | None = None
     arithmetic: Arithmetic = field(default_factory=Arithmetic)
     images: ImageCache | None = None
+    seat: Seat | None = None
 
 
 @dataclass(frozen=True)
@@ -208,7 +211,7 @@ def _train(job: StageRun, state: str, memory: MemoryPeak, on_epoch: OnEpoch, say
         overrides,
         StageJob(
             job.stage, job.tag, job.freeze_fresh, progress, memory, on_epoch, say, job.exact, job.teacher_print,
-            job.arithmetic, job.images, bool(job.settings.get("direct_mosaic")), features,
+            job.arithmetic, job.images, bool(job.settings.get("direct_mosaic")), features, job.seat,
         ),
     )  # fmt: skip
     try:

@@ -38,7 +38,7 @@ from frostline.training.gradients import GRADIENTS, append_gradients
 from frostline.training.images import float32_convolutions, pictures, to_device
 from frostline.training.job import StageJob
 from frostline.training.machine import loader_workers, use_all_cores
-from frostline.training.network import follow_freeze, forget_prefix, make_cheaper
+from frostline.training.network import follow_freeze, forget_prefix, make_cheaper, share_trunk
 from frostline.training.progress import Progress
 from frostline.training.saving import (
     Whole,
@@ -124,6 +124,14 @@ class StageTrainer(DetectionTrainer):
             images_kept=self.job.images, direct_mosaic=self.job.direct_mosaic,
         )  # fmt: skip
 
+    def get_dataloader(self, dataset_path: str, batch_size: int = 16, rank: int = 0, mode: str = "train") -> Any:
+        """Build a split's loader; runs in lockstep share one."""
+
+        def build() -> Any:
+            return super(StageTrainer, self).get_dataloader(dataset_path, batch_size, rank, mode)
+
+        return build() if self.job.seat is None else self.job.seat.loader(self, mode, (dataset_path, batch_size), build)
+
     def preprocess_batch(self, batch: dict[str, Any]) -> dict[str, Any]:
         """Move a batch to the device, with pixels in [0, 1] by the range of their format."""
         if self.exact is not None:
@@ -166,6 +174,9 @@ class StageTrainer(DetectionTrainer):
         check_nothing_dropped(self.known, self.train_loader, self.test_loader)
         self.features = self._keep_features()
         make_cheaper(self.detector, self.job.arithmetic, self.features)
+        # A teacher listens to the layers themselves, and a store of features stands for them.
+        if self.job.seat is not None and self.job.teacher is None and self.features is None:
+            share_trunk(self.detector, self.job.seat.trunk)
         self._model_train()
         assert self.freeze is not None
         model = self.detector
@@ -179,6 +190,11 @@ class StageTrainer(DetectionTrainer):
         else:
             self.progress = Progress(self.freeze, self._transfer, self.watch.fingerprints, seeds=self._seeds())
         summarize_trainable_and_bn(model, self.job.tag)
+        self._away_before = self._away()
+
+    def _away(self) -> float:
+        """Return the seconds in which other runs had their turn."""
+        return 0.0 if self.job.seat is None else self.job.seat.away()
 
     def _keep_features(self) -> FeatureStore | None:
         """Make room for what the frozen backbone puts out, where that is asked for."""
@@ -198,7 +214,7 @@ class StageTrainer(DetectionTrainer):
 
     def _model_train(self) -> None:
         """Enter training mode for an epoch, with the frozen BatchNorms, and only those, in eval mode."""
-        self._epoch_started = time.perf_counter()
+        self._epoch_started = time.perf_counter() - self._away()
         self.model.train()
         if self.freeze is not None:
             put_batchnorms_in_eval(self.detector, self.freeze)
@@ -226,7 +242,7 @@ class StageTrainer(DetectionTrainer):
     def save_metrics(self, metrics: dict[str, float]) -> None:
         """Write the epoch's row of `results.csv`, its time counted on after a resume, and of `gradients.csv`."""
         began = self.train_time_start
-        self.train_time_start = began - self._spent
+        self.train_time_start = began - self._spent + self._away() - self._away_before
         super().save_metrics(metrics)
         self.train_time_start = began
         assert self.watch is not None
@@ -245,7 +261,8 @@ class StageTrainer(DetectionTrainer):
         remove_side_files(self.wdir, keep=(self.epoch, self.epoch - 1))  # of this checkpoint and the one before
         assert self.watch is not None
         self.progress.got_gradient = sorted(self.watch.got_gradient)
-        self.progress.epoch_seconds[self.epoch + 1] = round(time.perf_counter() - self._epoch_started, 4)
+        seconds = time.perf_counter() - self._away() - self._epoch_started
+        self.progress.epoch_seconds[self.epoch + 1] = round(seconds, 4)
         self.progress.batch, self.progress.workers = int(self.batch_size), int(self.train_loader.num_workers)
         if self.best_fitness == self.fitness:
             self.progress.best_epoch = self.epoch + 1

@@ -22,6 +22,7 @@ RULES: tuple[Callable[[Facts], list[Diagnosis]], ...] = (
     unequal.unequal_settings,
     unequal.lengths,
     unequal.machines,
+    unequal.lockstep,
     unequal.automatic_optimizer,
     complete.seeds,
     complete.images,

@@ -26,6 +26,7 @@ ANCHORS = {
     "worse-stage": "stage-2-is-worse-than-stage-1",
     "unequal-settings": "arms-with-unequal-settings",
     "other-machine": "runs-from-different-machines",
+    "in-lockstep": "times-measured-in-lockstep",
     "automatic-optimizer": "lr0-has-no-effect",
     "other-images": "arms-with-different-validation-sets",
     "fewer-seeds": "an-arm-with-fewer-seeds",

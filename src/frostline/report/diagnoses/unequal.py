@@ -113,6 +113,23 @@ def machines(facts: Facts) -> list[Diagnosis]:
     ]
 
 
+def lockstep(facts: Facts) -> list[Diagnosis]:
+    """Find runs that were trained in lockstep: their times are not those of runs by themselves."""
+    runs = [one for one in facts.counted if len(one.record.get("together") or ()) > 1]
+    if not runs:
+        return []
+    return [
+        Diagnosis(
+            "in-lockstep",
+            "note",
+            "Seconds were measured in lockstep",
+            f"{len(runs)} of {len(facts.counted)} runs shared their loading, and frozen layers with the same weights",
+            ("compare times between runs that were trained without --together", "everything else is the same"),
+            tuple(dict.fromkeys(one.run.arm for one in runs)),
+        )
+    ]
+
+
 def automatic_optimizer(facts: Facts) -> list[Diagnosis]:
     """Find runs whose optimizer and learning rate Ultralytics chose by itself."""
     return [

@@ -1,0 +1,151 @@
+"""Carrying out the runs of a study, one after the other or in lockstep. One that fails does not stop the others."""
+
+from __future__ import annotations
+
+import gc
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from frostline.datasets.image_cache import ImageCache
+from frostline.studies.planned import PlannedRun
+from frostline.studies.pretraining import Pretrainings
+from frostline.studies.together import Group, LabelledObserver, ObserverOf, group_runs, run_together
+from frostline.training import CheckedData, Observer, Prepared, Run, RunSpec, execute, prepare
+from frostline.training.lockstep import Seat
+from frostline.training.machine import choose_device
+from frostline.training.pretraining.run import OnStep
+
+logger = logging.getLogger(__name__)
+OnRun = Callable[[int, int, PlannedRun], None]
+
+
+@dataclass
+class StudyOutcome:
+    """What a call of `Study.run` came to.
+
+    Attributes:
+        finished: runs that are finished now, those from before included.
+        failed: label and reason of each run that failed in this call.
+    """
+
+    finished: list[Run] = field(default_factory=list)
+    failed: list[tuple[str, str]] = field(default_factory=list)
+
+    @property
+    def complete(self) -> bool:
+        """Whether every run of the study is finished."""
+        return not self.failed
+
+
+@dataclass
+class Carrier:
+    """Carries out the runs of one study.
+
+    Attributes:
+        folder: the study's.
+        runs: all of them.
+        prepared: by arm, as `Study.prepare` gives it.
+        pretrainings: the study's.
+        device: see `training.train`.
+        observer: told how it goes.
+        on_run: called before each run with (its number from 1, how many, the run).
+        on_step: told how pretrainings go, or None.
+        images: keeps decoded images for all runs, or None.
+    """
+
+    folder: Path
+    runs: Sequence[PlannedRun]
+    prepared: Mapping[str, tuple[PlannedRun, CheckedData, Prepared]]
+    pretrainings: Pretrainings
+    device: str | None
+    observer: Observer
+    on_run: OnRun | None
+    on_step: OnStep | None
+    images: ImageCache | None = None
+
+    def in_turn(self) -> StudyOutcome:
+        """Carry the runs out one after the other."""
+        done = {planned.label: self._alone(planned) for planned in self.runs}
+        return self._outcome(done)
+
+    def together(self, observer_of: ObserverOf | None = None) -> StudyOutcome:
+        """Carry out in lockstep those that can share their batches, and the others one after the other.
+
+        Args:
+            observer_of: gives each run in lockstep its observer; by default one that names it in every line.
+        """
+        device = choose_device(self.device)
+        observer_of = observer_of or (lambda planned: LabelledObserver(planned.label, self.observer.say))
+        done = {planned.label: self._alone(planned) for planned in self.runs if planned.finished}
+        waiting = [planned for planned in self.runs if planned.label not in done]
+        for group in group_runs(waiting, self.prepared, device):
+            if len(group.runs) > 1:
+                done |= self._in_lockstep(group, observer_of, device)
+            else:
+                self.observer.say(f"{group.runs[0].label} runs alone: {group.why_alone}")
+                done[group.runs[0].label] = self._alone(group.runs[0])
+        return self._outcome(done)
+
+    def _outcome(self, done: Mapping[str, Run | Exception]) -> StudyOutcome:
+        outcome = StudyOutcome()
+        for planned in self.runs:
+            result = done[planned.label]
+            if isinstance(result, Run):
+                outcome.finished.append(result)
+            else:
+                outcome.failed.append((planned.label, _reason(result)))
+        return outcome
+
+    def _alone(self, planned: PlannedRun) -> Run | Exception:
+        if self.on_run is not None:
+            number = next(index for index, one in enumerate(self.runs, 1) if one is planned)
+            self.on_run(number, len(self.runs), planned)
+        try:
+            return self._carry_out(planned, self.observer)
+        except Exception as error:
+            return self._failed(planned, error)
+        finally:
+            gc.collect()
+
+    def _in_lockstep(self, group: Group, observer_of: ObserverOf, device: str) -> dict[str, Run | Exception]:
+        done: dict[str, Run | Exception] = {}
+        for planned in group.runs:
+            try:
+                self._pretrained(planned)
+            except Exception as error:
+                done[planned.label] = self._failed(planned, error)
+        group = Group(tuple(planned for planned in group.runs if planned.label not in done))
+        if len(group.runs) < 2:
+            return done | {planned.label: self._alone(planned) for planned in group.runs}
+        self.observer.say(f"in lockstep: {', '.join(planned.label for planned in group.runs)}")
+        results = run_together(group, self._carry_out, observer_of, device)
+        for planned in group.runs:
+            result = results[planned.label]
+            done[planned.label] = self._failed(planned, result) if isinstance(result, Exception) else result
+        return done
+
+    def _failed(self, planned: PlannedRun, error: Exception) -> Exception:
+        logger.debug("run %s failed", planned.label, exc_info=error)
+        self.observer.say(f"{planned.label} failed: {_reason(error)}")
+        return error
+
+    def _pretrained(self, planned: PlannedRun) -> tuple[RunSpec, Prepared]:
+        """Carry out the pretraining that a run starts from, if it has one."""
+        _, checked, ready = self.prepared[planned.spec.arm]
+        spec = self.pretrainings.settle(planned.spec)
+        if spec.pretrain is not None and not planned.finished:
+            spec = self.pretrainings.carry_out(spec, self.device, self.observer.say, self.on_step)
+            ready = prepare(spec, checked, self.folder)
+        return spec, ready
+
+    def _carry_out(self, planned: PlannedRun, observer: Observer, seat: Seat | None = None) -> Run:
+        spec, ready = self._pretrained(planned)
+        return execute(
+            spec, planned.folder, device=self.device, observer=observer, prepared=ready, images=self.images, seat=seat
+        )
+
+
+def _reason(error: Exception) -> str:
+    return " ".join(f"{type(error).__name__}: {error}".split())

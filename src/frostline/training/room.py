@@ -1,0 +1,73 @@
+"""The memory that a training takes, worked out before it starts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import psutil
+import torch
+from torch import nn
+
+from frostline.training.machine import momentum_buffers
+
+
+def held_bytes(parameters: int, optimizer: str) -> int:
+    """Return what a training holds from its first step to its last: weights, their average, gradients, optimizer.
+
+    Args:
+        parameters: of the model; all are taken to train.
+        optimizer: its name.
+    """
+    return 4 * parameters * (3 + momentum_buffers(optimizer))
+
+
+def step_bytes(model: nn.Module, batch: int, imgsz: int) -> int:
+    """Return what a forward keeps for its backward, in float32, with nothing frozen: let go after every batch.
+
+    It is counted on tensors without content, so nothing is computed.
+
+    Args:
+        model: a detector; it is moved to torch's device `meta` and is of no further use.
+        batch: images.
+        imgsz: pixels.
+    """
+    kept: dict[int, int] = {}
+    alive: list[torch.Tensor] = []  # so that no storage's address is used twice
+
+    def note(tensor: torch.Tensor) -> torch.Tensor:
+        storage = tensor.untyped_storage()
+        kept[storage._cdata] = storage.nbytes()
+        alive.append(tensor)
+        return tensor
+
+    model.to("meta").train()
+    with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
+        model(torch.empty(batch, 3, imgsz, imgsz, device="meta"))
+    return sum(kept.values())
+
+
+def free_bytes(device: str) -> int:
+    """Return the memory that a process can still get: of a GPU, or of the machine within the process's control group.
+
+    Args:
+        device: `cpu`, `mps` or a GPU's number.
+    """
+    if device.isdigit():
+        return int(torch.cuda.mem_get_info(int(device))[0])
+    return min([int(psutil.virtual_memory().available), *_group_bytes(Path("/sys/fs/cgroup"))])
+
+
+def _group_bytes(group: Path) -> list[int]:
+    """Return what a control group of Linux leaves, at most one number."""
+    try:
+        limit = (group / "memory.max").read_text(encoding="ascii").strip()
+        used = int((group / "memory.current").read_text(encoding="ascii"))
+        stat: dict[str, Any] = dict(
+            line.split() for line in (group / "memory.stat").read_text(encoding="ascii").splitlines()
+        )
+    except (OSError, ValueError):
+        return []
+    if not limit.isdigit():
+        return []
+    return [int(limit) - used + int(stat.get("inactive_file", 0))]  # pages that the kernel gives back
