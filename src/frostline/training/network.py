@@ -9,6 +9,7 @@ from __future__ import annotations
 import copyreg
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from typing import Any
 
 import torch
