@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+import torch
 
 from frostline.errors import InputError
 from frostline.training import arithmetic
-from frostline.training.arithmetic import LEVERS, REFERENCE, choose_arithmetic, resolve_levers
+from frostline.training.arithmetic import LEVERS, REFERENCE, choose_arithmetic, filling_memory, resolve_levers
 from frostline.training.settings import for_ultralytics, resolve_settings
 
 
@@ -73,6 +74,15 @@ def test_a_processor_gets_bf16_where_it_has_the_instructions(monkeypatch: pytest
     monkeypatch.setattr(arithmetic, "bf16_instructions", lambda: None)
     assert chosen().precision == "fp32" and "no instructions" in chosen().why
     assert "emulated" in chosen(precision="bf16").why
+
+
+def test_memory_is_filled_again_afterwards() -> None:
+    flags: Any = torch.utils.deterministic
+    before = flags.fill_uninitialized_memory
+    with pytest.raises(KeyboardInterrupt), filling_memory(not before):
+        assert flags.fill_uninitialized_memory is not before
+        raise KeyboardInterrupt
+    assert flags.fill_uninitialized_memory is before
 
 
 def test_other_devices(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,7 +5,8 @@ Which levers there are, what each does to a result and what it gains is told in 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ LEVERS: Mapping[str, Any] = {
     "no_grad_prefix": True,
     "fold_frozen": False,
     "fused_validation": True,
+    "fill_uninitialized_memory": False,
     "image_cache": "auto",
     "direct_mosaic": True,
     "cache_features": False,
@@ -38,6 +40,7 @@ REFERENCE: Mapping[str, Any] = {
     "no_grad_prefix": False,
     "fold_frozen": False,
     "fused_validation": False,
+    "fill_uninitialized_memory": True,
     "image_cache": False,
     "direct_mosaic": False,
     "cache_features": False,
@@ -182,3 +185,20 @@ def bf16_instructions() -> str | None:
     if not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]  # it is oneDNN that uses them
         return None
     return next((name for name in ("amx_bf16", "avx512_bf16") if name in flags), None)
+
+
+@contextmanager
+def filling_memory(wanted: bool) -> Iterator[None]:
+    """Let torch fill new tensors before anything is written to them, or not, while the block runs.
+
+    It does so where algorithms must be deterministic, as Ultralytics asks for, so that reading what nobody has written
+    shows. Nothing here reads that, and so nothing changes but the time.
+    Source: PyTorch documentation, `torch.utils.deterministic.fill_uninitialized_memory`.
+    """
+    flags: Any = torch.utils.deterministic
+    before = flags.fill_uninitialized_memory
+    flags.fill_uninitialized_memory = wanted
+    try:
+        yield
+    finally:
+        flags.fill_uninitialized_memory = before

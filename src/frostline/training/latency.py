@@ -20,7 +20,7 @@ from frostline.datasets.exact import read_exact, to_unit
 from frostline.training.evaluation import NO_TIME_LIMIT
 from frostline.training.machine import describe_device, hushed, load_average, usable_threads, use_all_cores
 
-SECONDS = 0.4
+SECONDS = 0.25
 """Time that the measured passes may take together, once there are `LEAST` of them."""
 
 LEAST, MOST = 3, 30
@@ -94,7 +94,7 @@ def measure_inference(
 def _passes(one_pass: Any, inputs: Sequence[torch.Tensor], seconds: float) -> list[float]:
     """Time passes until there are enough, after as many that do not count: the first are slow."""
     first = [one_pass(inputs[0])]
-    while len(first) < (10 if statistics.median(first) < 20 else LEAST) and sum(first) < 1000 * seconds / 3:
+    while len(first) < (5 if statistics.median(first) < 20 else LEAST) and sum(first) < 1000 * seconds / 3:
         first.append(one_pass(inputs[len(first) % len(inputs)]))
     taken: list[float] = []
     while len(taken) < MOST and (len(taken) < LEAST or sum(taken) < 1000 * seconds):

@@ -16,7 +16,7 @@ from frostline.analysis.predictions import write_predictions
 from frostline.datasets.image_cache import ImageCache
 from frostline.files import leftovers, write_json
 from frostline.freezing import Audit, Stage, check_saved, check_trained
-from frostline.training.arithmetic import Arithmetic
+from frostline.training.arithmetic import Arithmetic, filling_memory
 from frostline.training.checkpoints import saved_tensors
 from frostline.training.evaluation import Evaluation, evaluate_checkpoint
 from frostline.training.intervals import interval_of, merge_audits
@@ -215,7 +215,8 @@ def _train(job: StageRun, state: str, memory: MemoryPeak, on_epoch: OnEpoch, say
         ),
     )  # fmt: skip
     try:
-        trainer.train()
+        with filling_memory(bool(job.settings.get("fill_uninitialized_memory", True))):
+            trainer.train()
     finally:
         if features is not None:
             features.unlink(missing_ok=True)
