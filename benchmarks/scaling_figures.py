@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from textwrap import fill
 from typing import Any
 
 LABELS = {
@@ -55,10 +56,11 @@ def draw(path: Path, found: dict[str, Any], args: argparse.Namespace) -> Path:
         right.set(title="peak memory, MiB", xlabel=AXES[key])
         for axes in (left, right):
             axes.set_xticks(sorted({row[key] for row in rows}))
-            axes.set_ylim(bottom=0)
+            axes.set_ylim(0, 1.08 * axes.get_ylim()[1])
         figure.suptitle(TITLES[key], x=0.01, ha="left", fontsize=11, fontweight="bold")
-        figure.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=4, frameon=False, fontsize=8)
-        figure.supxlabel(caption(found, args), x=0.01, ha="left", fontsize=7, color="#555555")
+        left.legend(loc="lower left" if key == "depth" else "upper left", frameon=False, fontsize=8)
+        lines = "\n".join(fill(line, 130) for line in caption(found, args).splitlines())
+        figure.supxlabel(lines, x=0.01, ha="left", fontsize=7, color="#555555")
         figure.savefig(path, dpi=DPI)
     return path
 
