@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from frostline.analysis.ap_loops import passed_at_ties, precision_loop
-from frostline.analysis.blocks import LANES, Blocks, in_blocks, in_threads
+from frostline.analysis.blocks import LANES, Blocks, in_blocks
 from frostline.analysis.matching import IGNORED, TRUE, Matches
 
 RECALLS: NDArray[np.float64] = np.linspace(0.0, 1.0, 101)
@@ -141,15 +141,11 @@ def precision_table(ranking: Ranking, weights: ArrayLike | Blocks | None = None)
     out = np.full((2, len(draws.weights), len(ranking.start) - 1, LANES), np.nan)
     low, high = passed_at_ties(ranking.strict)
 
-    def part(blocks: slice) -> None:
-        precision_loop(
-            draws.weights[blocks], draws.packed[blocks], draws.room, truths[blocks], ranking.base_image,
-            ranking.base_start, ranking.stop, ranking.stop_start, ranking.slot, ranking.image, ranking.start,
-            ranking.turn, ranking.turn_hit, ranking.turn_extra, ranking.turn_start, ranking.shape[2], ranking.strict,
-            low, high, out[0, blocks], out[1, blocks],
-        )  # fmt: skip
-
-    in_threads(part, len(draws.weights))
+    precision_loop(
+        draws.weights, draws.packed, draws.room, truths, ranking.base_image, ranking.base_start, ranking.stop,
+        ranking.stop_start, ranking.slot, ranking.image, ranking.start, ranking.turn, ranking.turn_hit,
+        ranking.turn_extra, ranking.turn_start, ranking.shape[2], ranking.strict, low, high, *out,
+    )  # fmt: skip
     shape = (draws.draws, *ranking.shape)
     ap, at_recall = (draws.by_draw(table).reshape(shape) for table in out)
     return PrecisionTable(ap, at_recall)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,7 +21,7 @@ class Blocks:
 
     Attributes:
         draws: number of draws, R.
-        weights: (N, I, 16) of draw `16 * n + lane`; 0 in lanes beyond the last draw.
+        weights: (N, I, 16) of draw `16 * n + lane`; lanes beyond the last draw have it again.
         packed: (N, I, 2) the same, a byte a lane.
         room: how many images can be added up in bytes before one may overflow.
     """
@@ -57,8 +55,7 @@ def in_blocks(weights: ArrayLike | Blocks) -> Blocks:
     if most > _BYTE or rows.min(initial=0) < 0:
         raise ValueError(f"images count from 0 to {_BYTE} times each, not {rows.min()} to {most} times")
     count, images = -(-len(rows) // LANES), rows.shape[1]
-    padded = np.zeros((count * LANES, images), np.int32)
-    padded[: len(rows)] = rows
+    padded = rows[np.minimum(np.arange(count * LANES), len(rows) - 1)]
     blocks = np.ascontiguousarray(padded.reshape(count, LANES, images).transpose(0, 2, 1))
     return Blocks(len(rows), blocks, blocks.astype(np.uint8).view(np.int64), _BYTE // max(most, 1))
 
@@ -67,17 +64,6 @@ def usable_cores() -> int:
     """Count the cores that this process may use."""
     # Not on macOS and Windows.
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def in_threads(work: Callable[[slice], None], count: int) -> None:
-    """Call `work(slice)` over `count` blocks on the cores that this process may use; the kernels let go of the GIL."""
-    parts = min(usable_cores(), count)
-    if parts <= 1:
-        work(slice(0, count))
-        return
-    edges = [count * part // parts for part in range(parts + 1)]
-    with ThreadPoolExecutor(parts) as pool:
-        list(pool.map(work, map(slice, edges, edges[1:])))
 
 
 @inlined

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from frostline.analysis.blocks import LANES, Blocks, in_blocks, in_threads
+from frostline.analysis.blocks import LANES, Blocks, in_blocks
 from frostline.analysis.confidence_loops import best_loop, curve_loop, means_at
 from frostline.analysis.matching import IOUS, TRUE, Matches
 
@@ -90,19 +90,15 @@ def best_f1_table(matches: Matches, weights: ArrayLike | Blocks) -> NDArray[np.f
     draws, steps = in_blocks(weights), _steps(matches)
     truths = draws.sums(matches.truths[0])
     out = np.full((len(draws.weights), 3, LANES), np.nan)
-
-    def part(blocks: slice) -> None:
-        mean, best, sure = np.zeros((len(CONFIDENCES), LANES)), np.zeros(LANES, np.int64), np.zeros(LANES, np.bool_)
-        curves = np.zeros((2, len(steps.edges) - 1, len(CONFIDENCES), LANES))
-        for block in range(blocks.start, blocks.stop):
-            curve_loop(*_curve_parts(steps, draws, block), truths[block], CONFIDENCES, _EPS, *curves, mean)
-            best_loop(mean, truths[block], _SMOOTHED // 2, best, sure)
-            for lane in np.flatnonzero(~sure):
-                # Sums in another order: where two thresholds are as good as equal, the convolution itself decides.
-                best[lane] = _smoothed(mean[:, lane]).argmax()
-            means_at(*curves, truths[block], best, _EPS, out[block])
-
-    in_threads(part, len(draws.weights))
+    mean, best, sure = np.zeros((len(CONFIDENCES), LANES)), np.zeros(LANES, np.int64), np.zeros(LANES, np.bool_)
+    curves = np.zeros((2, len(steps.edges) - 1, len(CONFIDENCES), LANES))
+    for block in range(len(draws.weights)):
+        curve_loop(*_curve_parts(steps, draws, block), truths[block], CONFIDENCES, _EPS, *curves, mean)
+        best_loop(mean, truths[block], _SMOOTHED // 2, best, sure)
+        for lane in np.flatnonzero(~sure):
+            # Sums in another order: where two thresholds are as good as equal, the convolution itself decides.
+            best[lane] = _smoothed(mean[:, lane]).argmax()
+        means_at(*curves, truths[block], best, _EPS, out[block])
     return draws.by_draw(out)
 
 

@@ -16,8 +16,8 @@ _OTHER_BITS = np.int64(0x7F7F7F7F7F7F7F7F)
 _FARTHEST = 255
 
 # Rows of the state: truths, whether there are any; of the step that a threshold is on the score above it, the score below
-# it (then the way between), whether a detection below is a hit, where it is; precision, recall, and what they rise by.
-_TOTAL, _KNOWN, _ABOVE, _BELOW, _GAIN, _PLACE, _PRECISION, _RECALL, _MORE_PRECISION, _MORE_RECALL = range(10)
+# it (then the way between), whether a detection below is a hit, where both are; precision, recall, what they rise by.
+_TOTAL, _KNOWN, _ABOVE, _BELOW, _GAIN, _BEFORE, _PLACE, _PRECISION, _RECALL, _MORE_PRECISION, _MORE_RECALL = range(11)
 
 
 @compiled
@@ -31,14 +31,14 @@ def curve_loop(
     """
     last, points = len(grid) - 1, len(grid)
     found, hits = np.zeros((points, LANES), np.int32), np.zeros((points, LANES), np.int32)
-    parts, state, sums = np.zeros((points, 2), np.int64), np.zeros((10, LANES)), np.zeros((points, LANES))
+    parts, state, sums = np.zeros((points, 2), np.int64), np.zeros((11, LANES)), np.zeros((points, LANES))
     for k in range(len(truths)):
         first, end = edges[k], edges[k + 1]
         running_sums(packed, room, image, first, position[k], parts, found)
         running_sums(packed, room, hit_image, hits_before[first], hits_before[position[k]], parts, hits)
         for lane in range(LANES):
             state[_TOTAL, lane] = max(truths[k, lane], 1.0)
-            state[_KNOWN, lane] = 1.0 if truths[k, lane] > 0 else 0.0
+            state[_KNOWN, lane], state[_PLACE, lane] = 1.0 if truths[k, lane] > 0 else 0.0, first - 1
         for s in range(points):
             p = position[k, s]
             if s == 0 or p != position[k, s - 1]:
@@ -76,20 +76,26 @@ def _gaps(packed: Any, image: Any, start: Any, stop: Any, way: Any) -> Any:
 def _look_around(
     packed: Any, image: Any, score: Any, hit: Any, first: Any, p: Any, end: Any, state: Any
 ) -> None:
-    """Find in each draw the last detection before `p` and the first from there on, which is `end` where none is."""
+    """Find in each draw the last detection before `p` and the first from there on, which is `end` where none is.
+
+    What is far away is kept from the position before, or sought where that one did not look: draws without detections
+    would take long otherwise.
+    """
     before, after = _gaps(packed, image, p - 1, first - 1, -1), _gaps(packed, image, p, end, 1)
     for half in range(2):
         for byte in range(8):
             lane = 8 * half + byte
             back, ahead = (before[half] >> (8 * byte)) & 255, (after[half] >> (8 * byte)) & 255
-            if back == _FARTHEST or ahead == _FARTHEST:
+            if (back == _FARTHEST or ahead == _FARTHEST) and state[_PLACE, lane] >= p:
+                back, ahead = p - 1 - np.int64(state[_BEFORE, lane]), np.int64(state[_PLACE, lane]) - p
+            elif back == _FARTHEST or ahead == _FARTHEST:
                 while p - 1 - back >= first and (packed[image[p - 1 - back], half] >> (8 * byte)) & 255 == 0:
                     back += 1
                 while p + ahead < end and (packed[image[p + ahead], half] >> (8 * byte)) & 255 == 0:
                     ahead += 1
             state[_ABOVE, lane] = score[max(p - 1 - back, 0)]
             state[_BELOW, lane], state[_GAIN, lane] = score[p + ahead], hit[p + ahead]
-            state[_PLACE, lane] = p + ahead
+            state[_BEFORE, lane], state[_PLACE, lane] = p - 1 - back, p + ahead
 
 
 @inlined
