@@ -15,8 +15,8 @@ _HIGH_BITS = np.int64(-0x7F7F7F7F7F7F7F80)
 _OTHER_BITS = np.int64(0x7F7F7F7F7F7F7F7F)
 _FARTHEST = 255
 
-# Rows of the state: truths, whether there are any; of the step that a threshold is on the score above it, the score below
-# it (then the way between), whether a detection below is a hit, where both are; precision, recall, what they rise by.
+# Rows of the state: truths, whether there are any; of the step that a threshold is on the score above it, the score
+# below it (then the way between), whether a detection below is a hit, where both are; precision, recall, their rise.
 _TOTAL, _KNOWN, _ABOVE, _BELOW, _GAIN, _BEFORE, _PLACE, _PRECISION, _RECALL, _MORE_PRECISION, _MORE_RECALL = range(11)
 
 
@@ -73,9 +73,7 @@ def _gaps(packed: Any, image: Any, start: Any, stop: Any, way: Any) -> Any:
 
 
 @inlined
-def _look_around(
-    packed: Any, image: Any, score: Any, hit: Any, first: Any, p: Any, end: Any, state: Any
-) -> None:
+def _look_around(packed: Any, image: Any, score: Any, hit: Any, first: Any, p: Any, end: Any, state: Any) -> None:
     """Find in each draw the last detection before `p` and the first from there on, which is `end` where none is.
 
     What is far away is kept from the position before, or sought where that one did not look: draws without detections
@@ -86,9 +84,10 @@ def _look_around(
         for byte in range(8):
             lane = 8 * half + byte
             back, ahead = (before[half] >> (8 * byte)) & 255, (after[half] >> (8 * byte)) & 255
-            if (back == _FARTHEST or ahead == _FARTHEST) and state[_PLACE, lane] >= p:
+            far = max(back, ahead) == _FARTHEST
+            if far and state[_PLACE, lane] >= p:
                 back, ahead = p - 1 - np.int64(state[_BEFORE, lane]), np.int64(state[_PLACE, lane]) - p
-            elif back == _FARTHEST or ahead == _FARTHEST:
+            elif far:
                 while p - 1 - back >= first and (packed[image[p - 1 - back], half] >> (8 * byte)) & 255 == 0:
                     back += 1
                 while p + ahead < end and (packed[image[p + ahead], half] >> (8 * byte)) & 255 == 0:
@@ -116,9 +115,7 @@ def _set_step(found: Any, hits: Any, end: Any, state: Any) -> None:
 
 
 @compiled
-def best_loop(  # noqa: PLR0912 (one pass, compiled)
-    f1: Any, truths: Any, half: Any, best: Any, sure: Any
-) -> None:
+def best_loop(f1: Any, truths: Any, half: Any, best: Any, sure: Any) -> None:
     """Find the best smoothed mean F1 of each draw by sums that slide, and whether no other comes near it."""
     points = len(f1)
     window, smooth = np.zeros(LANES), np.zeros((points, LANES))
@@ -148,7 +145,7 @@ def best_loop(  # noqa: PLR0912 (one pass, compiled)
 
 @compiled
 def means_at(precision: Any, recall: Any, truths: Any, best: Any, eps: Any, out: Any) -> None:
-    """Fill (3, 16) means of precision, recall and F1 over the classes with truths, at the best threshold of each draw."""
+    """Fill (3, 16) means of precision, recall and F1 over the classes with truths, at each draw's best threshold."""
     for lane in range(LANES):
         at, count, total_p, total_r, total_f1 = best[lane], 0, 0.0, 0.0, 0.0
         for k in range(len(truths)):

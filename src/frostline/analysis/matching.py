@@ -267,7 +267,7 @@ def _coco_iou(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
 
 
 @compiled
-def _coco_loop(
+def _coco_loop(  # noqa: PLR0912 (one pass, compiled)
     order: Any, starts: Any, truth_order: Any, truth_starts: Any, box: Any, truth_box: Any, ignore: Any, in_area: Any,
     ious: Any, outcome: Any,
 ) -> None:  # fmt: skip

@@ -24,8 +24,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _ENOUGH = 8  # charts; fewer are not worth a process
-_SHARE = 2  # figures that a process writes
-_PATIENCE = 60.0  # seconds, for those
+_PATIENCE = 120.0  # seconds, for the half of the figures that another process writes
 
 
 @dataclass(frozen=True)
@@ -66,44 +65,29 @@ def draw_all(charts: Sequence[Chart], advance: Callable[[int, int], None] = lamb
     """Draw charts, their files written on all cores where the system can fork.
 
     A child gets figures that are built already and does nothing but write them: what the figures were built from has
-    threads of its own, which do not survive a fork. Children write the first ones while the last are still being built.
-    A child that fails or hangs is replaced by this process.
+    threads of its own, which do not survive a fork. A child that fails or hangs is replaced by this process.
 
     Args:
         charts: in order.
         advance: told how many are done, of how many.
     """
-    most = usable_cores() - 1 if sys.platform == "linux" and len(charts) >= _ENOUGH else 0
+    figures = []
+    for chart in charts:
+        figures.append((chart.name, _figure(chart)))
+        advance(len(figures), 2 * len(charts))
+    cores = usable_cores() if sys.platform == "linux" else 1
+    shares = [figures[start::cores] for start in range(cores)] if len(charts) >= _ENOUGH else [figures]
+    children = [(share, *_started(share)) for share in shares[1:] if share]
     files: dict[str, tuple[bytes, bytes]] = {}
-    waiting: list[tuple[str, Figure]] = []
-    children: list[_Child] = []
-    for built, chart in enumerate(charts, 1):
-        waiting.append((chart.name, _figure(chart)))
-        if len(waiting) >= _SHARE:
-            _hand_over(waiting, children, most, files)
-        advance(built + len(files), 2 * len(charts))
-    while waiting:
-        if len(waiting) > _SHARE:
-            _hand_over(waiting, children, most, files)
-        name, figure = waiting.pop()
-        files[name] = _rendered(name, figure)
-        advance(len(charts) + len(files), 2 * len(charts))
-    for child in children:
-        files |= child.files()
-        advance(len(charts) + len(files), 2 * len(charts))
+    for share, child, receiver in [(shares[0], None, None), *children]:
+        got = None if receiver is None else _received(receiver)
+        for name, figure in share:
+            files[name] = got[name] if got is not None and name in got else _rendered(name, figure)
+            advance(len(charts) + len(files), 2 * len(charts))
+        if child is not None:
+            child.kill()
+            child.join()
     return [_finished(chart, *files[chart.name]) for chart in charts]
-
-
-def _hand_over(
-    waiting: list[tuple[str, Figure]], children: list[_Child], most: int, files: dict[str, tuple[bytes, bytes]]
-) -> None:
-    """Take in what children have written, and give figures that wait to a new one, if there may be one more."""
-    for child in [one for one in children if one.receiver.poll()]:
-        files |= child.files()
-        children.remove(child)
-    if len(children) < most:
-        share, waiting[:_SHARE] = waiting[:_SHARE], []
-        children.append(_started(share))
 
 
 def _figure(chart: Chart) -> Figure:
@@ -128,24 +112,7 @@ def _finished(chart: Chart, svg: bytes, png: bytes) -> Drawn:
     return Drawn(chart.name, chart.section, chart.title, chart.caption, svg, png, interactive)
 
 
-@dataclass(frozen=True)
-class _Child:
-    """A process that writes some figures."""
-
-    share: Sequence[tuple[str, Figure]]
-    process: BaseProcess
-    receiver: Connection
-
-    def files(self) -> dict[str, tuple[bytes, bytes]]:
-        """Wait for the files, and write here those that do not come."""
-        got = _received(self.receiver) or {}
-        self.process.kill()
-        self.process.join()
-        self.receiver.close()
-        return {name: got[name] if name in got else _rendered(name, figure) for name, figure in self.share}
-
-
-def _started(share: Sequence[tuple[str, Figure]]) -> _Child:
+def _started(share: Sequence[tuple[str, Figure]]) -> tuple[BaseProcess, Connection]:
     context = multiprocessing.get_context("fork")
     receiver, sender = context.Pipe(duplex=False)
     child = context.Process(target=_send, args=(share, sender), daemon=True)
@@ -153,7 +120,7 @@ def _started(share: Sequence[tuple[str, Figure]]) -> _Child:
         warnings.simplefilter("ignore", DeprecationWarning)  # of forking beside threads: see `draw_all`
         child.start()
     sender.close()
-    return _Child(share, child, receiver)
+    return child, receiver
 
 
 def _send(share: Sequence[tuple[str, Figure]], sender: Connection) -> None:
