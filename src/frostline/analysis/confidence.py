@@ -69,7 +69,7 @@ def confidence_curves(matches: Matches) -> ConfidenceCurves:
     known = matches.truths[0].sum(axis=1) > 0
     curves = np.zeros((2, len(known), len(CONFIDENCES), LANES))
     truths, total = draws.sums(matches.truths[0])[0], np.zeros((len(CONFIDENCES), LANES))
-    curve_loop(*_curve_parts(_steps(matches), draws, 0), truths, CONFIDENCES, _EPS, *curves, total)
+    curve_loop(*_curve_parts(_steps(matches), draws, 0), truths, CONFIDENCES, _EPS, curves[0], curves[1], total)
     precision, recall = curves[..., 0][:, known]
     f1 = 2 * precision * recall / (precision + recall + _EPS)
     names = tuple(name for name, kept in zip(matches.boxes.names, known, strict=True) if kept)
@@ -93,12 +93,12 @@ def best_f1_table(matches: Matches, weights: ArrayLike | Blocks) -> NDArray[np.f
     mean, best, sure = np.zeros((len(CONFIDENCES), LANES)), np.zeros(LANES, np.int64), np.zeros(LANES, np.bool_)
     curves = np.zeros((2, len(steps.edges) - 1, len(CONFIDENCES), LANES))
     for block in range(len(draws.weights)):
-        curve_loop(*_curve_parts(steps, draws, block), truths[block], CONFIDENCES, _EPS, *curves, mean)
+        curve_loop(*_curve_parts(steps, draws, block), truths[block], CONFIDENCES, _EPS, curves[0], curves[1], mean)
         best_loop(mean, truths[block], _SMOOTHED // 2, best, sure)
         for lane in np.flatnonzero(~sure):
             # Sums in another order: where two thresholds are as good as equal, the convolution itself decides.
             best[lane] = _smoothed(mean[:, lane]).argmax()
-        means_at(*curves, truths[block], best, _EPS, out[block])
+        means_at(curves[0], curves[1], truths[block], best, _EPS, out[block])
     return draws.by_draw(out)
 
 
