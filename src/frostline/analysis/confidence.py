@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
-
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -12,6 +10,7 @@ from frostline.analysis.blocks import LANES, Blocks, in_blocks
 from frostline.analysis.confidence_loops import best_loop, curve_loop, means_at
 from frostline.analysis.matching import IOUS, TRUE, Matches
 
+Values = NDArray[np.float64]
 CONFIDENCES: NDArray[np.float64] = np.linspace(0, 1, 1000)
 _SMOOTHED = 101  # Ultralytics' box filter over a tenth of 1,000 confidences on either side together, made odd
 _EPS = 1e-16
@@ -69,7 +68,7 @@ def confidence_curves(matches: Matches) -> ConfidenceCurves:
     known = matches.truths[0].sum(axis=1) > 0
     curves = np.zeros((2, len(known), len(CONFIDENCES), LANES))
     truths, total = draws.sums(matches.truths[0])[0], np.zeros((len(CONFIDENCES), LANES))
-    curve_loop(*_curve_parts(_steps(matches), draws, 0), truths, CONFIDENCES, _EPS, curves[0], curves[1], total)
+    _fill_curves(_steps(matches), draws, 0, truths, curves, total)
     precision, recall = curves[..., 0][:, known]
     f1 = 2 * precision * recall / (precision + recall + _EPS)
     names = tuple(name for name, kept in zip(matches.boxes.names, known, strict=True) if kept)
@@ -93,7 +92,7 @@ def best_f1_table(matches: Matches, weights: ArrayLike | Blocks) -> NDArray[np.f
     mean, best, sure = np.zeros((len(CONFIDENCES), LANES)), np.zeros(LANES, np.int64), np.zeros(LANES, np.bool_)
     curves = np.zeros((2, len(steps.edges) - 1, len(CONFIDENCES), LANES))
     for block in range(len(draws.weights)):
-        curve_loop(*_curve_parts(steps, draws, block), truths[block], CONFIDENCES, _EPS, curves[0], curves[1], mean)
+        _fill_curves(steps, draws, block, truths[block], curves, mean)
         best_loop(mean, truths[block], _SMOOTHED // 2, best, sure)
         for lane in np.flatnonzero(~sure):
             # Sums in another order: where two thresholds are as good as equal, the convolution itself decides.
@@ -190,5 +189,9 @@ def _steps(matches: Matches) -> _Steps:
     )  # fmt: skip
 
 
-def _curve_parts(steps: _Steps, draws: Blocks, block: int) -> tuple[Any, ...]:
-    return draws.packed[block], draws.room, *vars(steps).values()
+def _fill_curves(steps: _Steps, draws: Blocks, block: int, truths: Values, curves: Values, f1: Values) -> None:
+    """Fill (2, C, 1000, 16) precision and recall of one block, and (1000, 16) the sum of F1 over classes."""
+    curve_loop(
+        draws.packed[block], draws.room, steps.image, steps.score, steps.hit, steps.edges, steps.position,
+        steps.hit_image, steps.hits_before, truths, CONFIDENCES, _EPS, curves[0], curves[1], f1,
+    )  # fmt: skip
