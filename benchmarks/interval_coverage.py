@@ -97,9 +97,11 @@ def _ranking(
         stop_start=np.array([0, len(hit)]),
         slot=np.arange(len(hit), dtype=np.int32),
         image=image[hit],
-        hit=np.ones(len(hit), np.int8),
-        extra=np.zeros(len(hit), np.int8),
         start=np.array([0, len(hit)]),
+        turn=np.zeros(0, np.int64),
+        turn_hit=np.zeros(0, np.bool_),
+        turn_extra=np.zeros(0, np.int8),
+        turn_start=np.array([0, 0]),
     )
 
 

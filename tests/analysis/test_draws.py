@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from frostline.analysis import match_coco, match_ultralytics, precision_table, rank_matches, read_boxes
 from frostline.analysis.ap import RECALLS
+from frostline.analysis.blocks import in_blocks
 from frostline.analysis.confidence import CONFIDENCES, best_f1_table
 from frostline.analysis.matching import IGNORED, TRUE, Matches
 from random_runs import random_run
@@ -85,3 +86,24 @@ def _best_f1(matches: Matches, weight: NDArray[np.int64]) -> tuple[float, float,
     padded = np.concatenate([np.full(50, mean[0]), mean, np.full(50, mean[-1])])
     best = int(np.convolve(padded, np.ones(101) / 101, mode="valid").argmax())
     return float(p[:, best].mean()), float(r[:, best].mean()), float(f1[:, best].mean())
+
+
+def test_draws_of_one_image_skip_more_detections_than_a_byte_counts() -> None:
+    boxes = read_boxes(random_run(3, images=60, classes=2, detections=60))
+    assert len(boxes.image) > 4 * 255
+    weights = np.zeros((19, len(boxes.images)), np.int64)
+    weights[np.arange(18), np.arange(18) % len(boxes.images)] = 255  # one image, as often as a byte holds
+    weights[-1] = 1
+    matches = match_ultralytics(boxes)
+    table = precision_table(rank_matches(matches), weights)
+    for r, weight in enumerate(weights):
+        expected = [[_precision(matches, weight, 0, k, t)[0] for t in range(10)] for k in range(len(boxes.names))]
+        np.testing.assert_allclose(table.ap[r, 0], expected, rtol=0, atol=1e-12)
+    found = best_f1_table(matches, weights)
+    np.testing.assert_allclose(found, [_best_f1(matches, weight) for weight in weights], rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("weight", [-1, 256])
+def test_weights_that_no_byte_holds_are_refused(weight: int) -> None:
+    with pytest.raises(ValueError, match="0 to 255 times"):
+        in_blocks(np.array([[1, weight]]))

@@ -9,18 +9,16 @@ are counted side by side.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from frostline.analysis.blocks import LANES, Blocks, in_blocks, in_threads, running_sums
-from frostline.analysis.compiling import compiled
+from frostline.analysis.ap_loops import passed_at_ties, precision_loop
+from frostline.analysis.blocks import LANES, Blocks, in_blocks
 from frostline.analysis.matching import IGNORED, TRUE, Matches
 
 RECALLS: NDArray[np.float64] = np.linspace(0.0, 1.0, 101)
 RECALL_ASKED = 0.6
-_ASKED_INDEX = 60
 
 
 @dataclass(frozen=True)
@@ -54,8 +52,10 @@ class Ranking:
         base_start: (A * C,) where each begins.
         stop, stop_start: ends in `base_image` up to which the sum is wanted, rising, and where the stops of each (area,
             class) begin.
-        slot, image, hit, extra, start: of each event, which of those stops is its own, its image, whether it is a true
-            positive, what it adds to the sum; and where each (area, class, threshold) begins.
+        slot, image, start: of each event, which of those stops is its own, its image; and where each (area, class,
+            threshold) begins.
+        turn, turn_hit, turn_extra, turn_start: of the events that correct the sum, which it is, whether it is a true
+            positive, what it adds; and where each (area, class, threshold) begins. All other events are true positives.
     """
 
     shape: tuple[int, int, int]
@@ -67,9 +67,11 @@ class Ranking:
     stop_start: NDArray[np.int64]
     slot: NDArray[np.int32]
     image: NDArray[np.int32]
-    hit: NDArray[np.int8]
-    extra: NDArray[np.int8]
     start: NDArray[np.int64]
+    turn: NDArray[np.int64]
+    turn_hit: NDArray[np.bool_]
+    turn_extra: NDArray[np.int8]
+    turn_start: NDArray[np.int64]
 
 
 def rank_matches(matches: Matches) -> Ranking:
@@ -78,8 +80,9 @@ def rank_matches(matches: Matches) -> Ranking:
     levels = matches.outcome.shape[2]
     edges = np.searchsorted(boxes.klass, np.arange(classes + 1))
     base, stops = [np.zeros(0, np.int32)], [np.zeros(0, np.int64)]
-    base_start, stop_start, start = [0], [0], [0]
-    events = [(np.zeros(0, np.int32), np.zeros(0, np.int32), np.zeros(0, np.int8), np.zeros(0, np.int8))]
+    base_start, stop_start, start, turn_start = [0], [0], [0], [0]
+    events = [(np.zeros(0, np.int32), np.zeros(0, np.int32))]
+    turns = [(np.zeros(0, np.int64), np.zeros(0, np.bool_), np.zeros(0, np.int8))]
     for area in range(areas):
         for k in range(classes):
             rows = slice(edges[k], edges[k + 1])
@@ -95,10 +98,14 @@ def rank_matches(matches: Matches) -> Ranking:
             stop_start.append(stop_start[-1] + len(stops[-1]))
             for t in range(levels):
                 at = np.flatnonzero(moving[t])
-                extra = np.where(hit[t, at], ~inside[at], -1).astype(np.int8)
-                events.append((place[at], image[at], hit[t, at].astype(np.int8), extra))
+                found, extra = hit[t, at], np.where(hit[t, at], ~inside[at], -1).astype(np.int8)
+                turning = np.flatnonzero(extra)
+                turns.append((start[-1] + turning, found[turning], extra[turning]))
+                turn_start.append(turn_start[-1] + len(turning))
+                events.append((place[at], image[at]))
                 start.append(start[-1] + len(at))
-    slots, images, hits, extras = (np.concatenate(parts) for parts in zip(*events, strict=True))
+    slots, images = (np.concatenate(parts) for parts in zip(*events, strict=True))
+    turn, turn_hit, turn_extra = (np.concatenate(parts) for parts in zip(*turns, strict=True))
     return Ranking(
         shape=(areas, classes, levels),
         strict=matches.source == "ultralytics",
@@ -109,9 +116,11 @@ def rank_matches(matches: Matches) -> Ranking:
         stop_start=np.array(stop_start, np.int64),
         slot=slots,
         image=images,
-        hit=hits,
-        extra=extras,
         start=np.array(start, np.int64),
+        turn=turn,
+        turn_hit=turn_hit,
+        turn_extra=turn_extra,
+        turn_start=np.array(turn_start, np.int64),
     )
 
 
@@ -131,15 +140,13 @@ def precision_table(ranking: Ranking, weights: ArrayLike | Blocks | None = None)
     draws = in_blocks(np.ones((1, ranking.truths.shape[1]), np.int32) if weights is None else weights)
     truths = draws.sums(ranking.truths)
     out = np.full((2, len(draws.weights), len(ranking.start) - 1, LANES), np.nan)
+    low, high = passed_at_ties(ranking.strict)
 
-    def part(blocks: slice) -> None:
-        _precision_loop(
-            draws.weights[blocks], draws.weights[blocks].view(np.int64), truths[blocks], ranking.base_image,
-            ranking.base_start, ranking.stop, ranking.stop_start, ranking.slot, ranking.image, ranking.hit,
-            ranking.extra, ranking.start, ranking.shape[2], ranking.strict, out[0, blocks], out[1, blocks],
-        )  # fmt: skip
-
-    in_threads(part, len(draws.weights))
+    precision_loop(
+        draws.weights, draws.packed, draws.room, truths, ranking.base_image, ranking.base_start, ranking.stop,
+        ranking.stop_start, ranking.slot, ranking.image, ranking.start, ranking.turn, ranking.turn_hit,
+        ranking.turn_extra, ranking.turn_start, ranking.shape[2], ranking.strict, low, high, *out,
+    )  # fmt: skip
     shape = (draws.draws, *ranking.shape)
     ap, at_recall = (draws.by_draw(table).reshape(shape) for table in out)
     return PrecisionTable(ap, at_recall)
@@ -152,87 +159,3 @@ def mean_over_classes(values: NDArray[np.float64]) -> NDArray[np.float64]:
     total = np.where(known, values, 0.0).sum(axis=-1)
     mean: NDArray[np.float64] = np.where(count > 0, total / np.maximum(count, 1), np.nan)
     return mean
-
-
-@compiled
-def _recalls_passed(hits: float, total: float, strict: bool) -> float:
-    """Count the recalls of the table up to `hits / total`; `strict` leaves out the equal one."""
-    recall = hits / total
-    # The nearest of the table; those below it are passed, and it is to be compared as the table has it.
-    nearest = np.floor(recall * 100.0 + 0.5)
-    asked = nearest * 0.01
-    if strict:
-        return float(nearest + (1.0 if asked < recall else 0.0))
-    return float(nearest + (1.0 if asked <= recall else 0.0))
-
-
-# Rows of the state of a cell. LLVM vectorises a loop over few arrays whose shape it knows, and gives up on many.
-_TOTAL, _HITS, _CORRECTION, _PASSED, _BEST, _AREA, _ASKED = range(7)
-
-
-@compiled
-def _precision_loop(
-    weights: Any, pairs: Any, truths: Any, base_image: Any, base_start: Any, stop: Any, stop_start: Any, slot: Any,
-    image: Any, hit: Any, extra: Any, start: Any, levels: Any, strict: Any, ap: Any, at_recall: Any,
-) -> None:  # fmt: skip
-    longest = 1
-    for group in range(len(base_start)):
-        longest = max(longest, stop_start[group + 1] - stop_start[group])
-    table = np.zeros((longest, LANES), dtype=np.int32)
-    for block in range(len(weights)):
-        for group in range(len(base_start)):
-            stops = stop[stop_start[group] : stop_start[group + 1]]
-            running_sums(pairs[block], base_image, base_start[group], stops, table.view(np.int64))
-            for cell in range(group * levels, (group + 1) * levels):
-                first, end = start[cell], start[cell + 1]
-                state = _walk(
-                    weights[block], truths[block, group], table, slot[first:end], image[first:end], hit[first:end],
-                    extra[first:end], strict,
-                )  # fmt: skip
-                for lane in range(LANES):
-                    if truths[block, group, lane] > 0:
-                        best, area = state[_BEST, lane], state[_AREA, lane]
-                        if strict:
-                            ap[block, cell, lane] = (area - best / 2) / 100
-                        else:
-                            ap[block, cell, lane] = (area + best) / 101  # recall 0 is passed without any hit
-                        at_recall[block, cell, lane] = state[_ASKED, lane]
-
-
-@compiled
-def _walk(weight: Any, truths: Any, table: Any, slot: Any, image: Any, hit: Any, extra: Any, strict: Any) -> Any:
-    """Add up the envelope of precision from the last event to the first: it is the best precision seen so far.
-
-    An event whose image was not drawn changes nothing: its precision is at most that of the hit before it.
-    """
-    state = np.zeros((7, LANES))
-    for lane in range(LANES):
-        state[_TOTAL, lane] = max(truths[lane], 1.0)
-    for e in range(len(slot)):
-        row, more = weight[image[e]], extra[e]
-        if hit[e]:
-            for lane in range(LANES):
-                state[_HITS, lane] += row[lane]
-        if more != 0:
-            for lane in range(LANES):
-                state[_CORRECTION, lane] += more * row[lane]
-    for lane in range(LANES):
-        state[_PASSED, lane] = _recalls_passed(state[_HITS, lane], state[_TOTAL, lane], strict)
-    for e in range(len(slot) - 1, -1, -1):
-        row, more = weight[image[e]], extra[e]
-        if hit[e]:
-            running = table[slot[e]]
-            for lane in range(LANES):
-                hits, passed, best = state[_HITS, lane], state[_PASSED, lane], state[_BEST, lane]
-                found = running[lane] + state[_CORRECTION, lane]
-                precision = hits / (found if found > 1.0 else 1.0)
-                best = precision if precision > best else best
-                state[_ASKED, lane] = best if passed > _ASKED_INDEX else state[_ASKED, lane]
-                hits -= row[lane]
-                before = _recalls_passed(hits, state[_TOTAL, lane], strict)
-                state[_AREA, lane] += best * (passed - before)
-                state[_HITS, lane], state[_PASSED, lane], state[_BEST, lane] = hits, before, best
-        if more != 0:
-            for lane in range(LANES):
-                state[_CORRECTION, lane] -= more * row[lane]
-    return state

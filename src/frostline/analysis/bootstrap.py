@@ -9,12 +9,14 @@ drawn from Student's t instead. docs/concepts/statistics.md has the simulation b
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from frostline.analysis.blocks import usable_cores
 from frostline.errors import InputError, did_you_mean
 
 Values = NDArray[np.float64]
@@ -165,11 +167,11 @@ def resample(
     weights = [np.ones((1, images), np.int32), image_weights(images, draws, seed)]
     if jackknife:
         weights.append((1 - np.eye(images)).astype(np.int32))
-    stacked = np.concatenate(weights)
+    tables = iter(_scored([scorer for _, scorer in runs], np.concatenate(weights), advance))
     scored = {}
     for arm, seeds in arms.items():
-        tables = np.stack([_in_chunks(scorer, stacked, advance) for scorer in seeds.values()], axis=1)
-        scored[arm] = ArmScores(tuple(seeds), tables[0], tables[1 : draws + 1], tables[draws + 1 :])
+        table = np.stack([next(tables) for _ in seeds], axis=1)
+        scored[arm] = ArmScores(tuple(seeds), table[0], table[1 : draws + 1], table[draws + 1 :])
     return Resamples(first.metrics, images, scored, seed)
 
 
@@ -178,12 +180,24 @@ def work_of(runs: int, images: int, draws: int) -> int:
     return runs * (1 + draws + images)
 
 
-def _in_chunks(scorer: Scorer, weights: NDArray[np.int32], advance: Callable[[int], None]) -> Values:
-    parts = []
-    for start in range(0, len(weights), _CHUNK):
-        parts.append(scorer(weights[start : start + _CHUNK]))
-        advance(len(parts[-1]))
-    return np.concatenate(parts)
+def _scored(scorers: Sequence[Scorer], weights: NDArray[np.int32], advance: Callable[[int], None]) -> list[Values]:
+    """Score each run, chunk by chunk, on all cores: compiled loops let go of the interpreter's lock."""
+    starts = range(0, len(weights), _CHUNK)
+    parts: list[list[Values]] = [[] for _ in scorers]
+    with ThreadPoolExecutor(usable_cores()) as pool:
+        asked = [
+            (parts[number], pool.submit(scorer, weights[start : start + _CHUNK]))
+            for number, scorer in enumerate(scorers)
+            for start in starts
+        ]
+        try:
+            for kept, part in asked:
+                kept.append(part.result())
+                advance(len(kept[-1]))
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)  # nobody waits for the other draws
+            raise
+    return [np.concatenate(kept) for kept in parts]
 
 
 def arm_groups(resamples: Resamples, metric: str, arm: str) -> list[Group]:

@@ -29,3 +29,11 @@ def _compiled(function: Loop, **more: Any) -> Loop:
         return cast(Loop, numba.njit(cache=True, **options)(function))
     except RuntimeError:  # no folder to keep it in, as for a package that was installed read-only
         return cast(Loop, numba.njit(**options)(function))
+
+
+def inlined(function: Loop) -> Loop:
+    """Let a loop be pasted into the compiled one that calls it.
+
+    LLVM vectorises a loop over draws only where it sees how the arrays were made; a function of its own does not show.
+    """
+    return cast(Loop, numba.njit(inline="always", error_model="numpy")(function))

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from frostline.analysis.blocks import LANES, Blocks, in_blocks, in_threads, running_sums
-from frostline.analysis.compiling import compiled
+from frostline.analysis.blocks import LANES, Blocks, in_blocks
+from frostline.analysis.confidence_loops import best_loop, curve_loop, means_at
 from frostline.analysis.matching import IOUS, TRUE, Matches
 
+Values = NDArray[np.float64]
 CONFIDENCES: NDArray[np.float64] = np.linspace(0, 1, 1000)
 _SMOOTHED = 101  # Ultralytics' box filter over a tenth of 1,000 confidences on either side together, made odd
 _EPS = 1e-16
@@ -67,7 +67,10 @@ def confidence_curves(matches: Matches) -> ConfidenceCurves:
     """
     draws = in_blocks(np.ones((1, len(matches.boxes.images)), np.int32))
     known = matches.truths[0].sum(axis=1) > 0
-    precision, recall = (table[known, :, 0] for table in _curves(_steps(matches), draws, 0))
+    curves = np.zeros((2, len(known), len(CONFIDENCES), LANES))
+    truths, total = draws.sums(matches.truths[0])[0], np.zeros((len(CONFIDENCES), LANES))
+    _fill_curves(_steps(matches), draws, 0, truths, curves, total)
+    precision, recall = curves[..., 0][:, known]
     f1 = 2 * precision * recall / (precision + recall + _EPS)
     names = tuple(name for name, kept in zip(matches.boxes.names, known, strict=True) if kept)
     best = int(_smoothed(f1.mean(axis=0)).argmax()) if len(f1) else 0
@@ -85,21 +88,17 @@ def best_f1_table(matches: Matches, weights: ArrayLike | Blocks) -> NDArray[np.f
         (R, 3) in [0, 1]; NaN for a draw without truths.
     """
     draws, steps = in_blocks(weights), _steps(matches)
+    truths = draws.sums(matches.truths[0])
     out = np.full((len(draws.weights), 3, LANES), np.nan)
-
-    def part(blocks: slice) -> None:
-        mean, best, sure = np.zeros((len(CONFIDENCES), LANES)), np.zeros(LANES, np.int64), np.zeros(LANES, np.bool_)
-        for block in range(blocks.start, blocks.stop):
-            precision, recall = _curves(steps, draws, block)
-            known = matches.truths[0].astype(np.float64) @ draws.weights[block].astype(np.float64) > 0
-            _best_loop(precision, recall, known, mean, best, sure)
-            for lane in np.flatnonzero(known.any(axis=0)):
-                # Sums in another order: where two thresholds are as good as equal, the convolution itself decides.
-                at = best[lane] if sure[lane] else int(_smoothed(mean[:, lane]).argmax())
-                p, r = precision[known[:, lane], at, lane], recall[known[:, lane], at, lane]
-                out[block, :, lane] = p.mean(), r.mean(), (2 * p * r / (p + r + _EPS)).mean()
-
-    in_threads(part, len(draws.weights))
+    mean, best, sure = np.zeros((len(CONFIDENCES), LANES)), np.zeros(LANES, np.int64), np.zeros(LANES, np.bool_)
+    curves = np.zeros((2, len(steps.edges) - 1, len(CONFIDENCES), LANES))
+    for block in range(len(draws.weights)):
+        _fill_curves(steps, draws, block, truths[block], curves, mean)
+        best_loop(mean, truths[block], _SMOOTHED // 2, best, sure)
+        for lane in np.flatnonzero(~sure):
+            # Sums in another order: where two thresholds are as good as equal, the convolution itself decides.
+            best[lane] = _smoothed(mean[:, lane]).argmax()
+        means_at(curves[0], curves[1], truths[block], best, _EPS, out[block])
     return draws.by_draw(out)
 
 
@@ -161,11 +160,14 @@ def _smoothed(values: NDArray[np.float64]) -> NDArray[np.float64]:
 
 @dataclass(frozen=True)
 class _Steps:
-    """Where the thresholds stand among the detections of each class: after `position`, which rises as they fall."""
+    """Where the thresholds stand among the detections of each class: after `position`, which rises as they fall.
 
-    matches: Matches
+    `score` and `hit` have one entry more than there are detections.
+    """
+
+    image: NDArray[np.int32]
     score: NDArray[np.float64]
-    hit: NDArray[np.bool_]
+    hit: NDArray[np.float64]
     edges: NDArray[np.int64]
     position: NDArray[np.int64]
     hit_image: NDArray[np.int32]
@@ -182,103 +184,15 @@ def _steps(matches: Matches) -> _Steps:
         position[k] = edges[k] + np.searchsorted(inside, -CONFIDENCES[::-1], side="right")
     hit = matches.outcome[0, :, 0] == TRUE
     hits_before = np.concatenate([[0], np.cumsum(hit)]).astype(np.int64)
-    return _Steps(matches, score, hit, edges, position, boxes.image[hit], hits_before)
-
-
-def _curves(steps: _Steps, draws: Blocks, block: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Precision and recall of one block, each (C, 1000, 16)."""
-    weight = draws.weights[block]
-    truths = steps.matches.truths[0].astype(np.float64) @ weight.astype(np.float64)
-    out = np.zeros((2, len(truths), len(CONFIDENCES), LANES))
-    _curve_loop(
-        weight, weight.view(np.int64), truths, steps.matches.boxes.image, steps.score, steps.hit, steps.edges,
-        steps.position, steps.hit_image, steps.hits_before, CONFIDENCES, out[0], out[1],
+    return _Steps(
+        boxes.image, np.append(score, 0.0), np.append(hit, False).astype(np.float64), edges, position,
+        boxes.image[hit], hits_before,
     )  # fmt: skip
-    return out[0], out[1]
 
 
-@compiled
-def _curve_loop(
-    weight: Any, pairs: Any, truths: Any, image: Any, score: Any, hit: Any, edges: Any, position: Any, hit_image: Any,
-    hits_before: Any, grid: Any, precision: Any, recall: Any,
-) -> None:  # fmt: skip
-    """Fill curves as `np.interp` over the detections gives them; an image drawn w times has w equal detections."""
-    last, points = len(grid) - 1, len(grid)
-    found, hits = np.zeros((points, LANES), dtype=np.int32), np.zeros((points, LANES), dtype=np.int32)
-    # Of the step that a threshold is on: the drawn detection above it, the drawn one below, precision, recall, rises.
-    state = np.zeros((6, LANES))
-    for k in range(len(truths)):
-        first, end = edges[k], edges[k + 1]
-        running_sums(pairs, image, first, position[k], found.view(np.int64))
-        running_sums(pairs, hit_image, hits_before[first], hits_before[position[k]], hits.view(np.int64))
-        above, below = np.full(LANES, first - 1), np.full(LANES, first - 1)
-        for s in range(points):
-            p = position[k, s]
-            if s == 0 or p != position[k, s - 1]:
-                for lane in range(LANES):
-                    if below[lane] < p:
-                        nearest = p - 1
-                        while nearest > below[lane] and weight[image[nearest], lane] == 0:
-                            nearest -= 1
-                        above[lane] = nearest
-                        nearest = p
-                        while nearest < end and weight[image[nearest], lane] == 0:
-                            nearest += 1
-                        below[lane] = nearest
-                    a, b, total = above[lane], below[lane], truths[k, lane]
-                    state[0, lane], state[1, lane] = 0.0, 1.0
-                    state[4, lane], state[5, lane] = 0.0, 0.0
-                    n, h = found[s, lane], hits[s, lane]
-                    if n == 0 or total == 0:
-                        state[2, lane] = 1.0 if b < end and total > 0 else 0.0
-                        state[3, lane] = 0.0
-                    else:
-                        state[2, lane], state[3, lane] = h / n, h / total
-                        if b < end:
-                            gain = 1 if hit[b] else 0
-                            state[0, lane], state[1, lane] = score[a], score[a] - score[b]
-                            state[4, lane] = (h + gain) / (n + 1) - state[2, lane]
-                            state[5, lane] = (h + gain) / total - state[3, lane]
-            x = grid[last - s]
-            for lane in range(LANES):
-                slope = (state[0, lane] - x) / state[1, lane]
-                precision[k, last - s, lane] = state[2, lane] + slope * state[4, lane]
-                recall[k, last - s, lane] = state[3, lane] + slope * state[5, lane]
-
-
-@compiled
-def _best_loop(  # noqa: PLR0912 (one pass, compiled)
-    precision: Any, recall: Any, known: Any, mean: Any, best: Any, sure: Any
-) -> None:
-    """Find the best smoothed mean F1 of each draw by sums that slide, and whether no other comes near it."""
-    points, half = len(mean), _SMOOTHED // 2
-    mean[:] = 0.0
-    for k in range(len(known)):
-        factor = known[k].astype(np.float64)
-        for i in range(points):
-            for lane in range(LANES):
-                p, r = precision[k, i, lane], recall[k, i, lane]
-                mean[i, lane] += factor[lane] * (2 * p * r / (p + r + _EPS))
-    window, smooth = np.zeros(LANES), np.zeros((points, LANES))
-    for lane in range(LANES):
-        count = 0
-        for k in range(len(known)):
-            count += known[k, lane]
-        for i in range(points):
-            mean[i, lane] /= max(count, 1)
-        window[lane] = (half + 1) * mean[0, lane]
-        for i in range(1, half + 1):
-            window[lane] += mean[min(i, points - 1), lane]
-    for i in range(points):
-        for lane in range(LANES):
-            smooth[i, lane] = window[lane]
-            window[lane] += mean[min(i + half + 1, points - 1), lane] - mean[max(i - half, 0), lane]
-    for lane in range(LANES):
-        at = 0
-        for i in range(points):
-            if smooth[i, lane] > smooth[at, lane]:
-                at = i
-        near = 0
-        for i in range(points):
-            near += smooth[i, lane] > smooth[at, lane] - 1e-9
-        best[lane], sure[lane] = at, near == 1
+def _fill_curves(steps: _Steps, draws: Blocks, block: int, truths: Values, curves: Values, f1: Values) -> None:
+    """Fill (2, C, 1000, 16) precision and recall of one block, and (1000, 16) the sum of F1 over classes."""
+    curve_loop(
+        draws.packed[block], draws.room, steps.image, steps.score, steps.hit, steps.edges, steps.position,
+        steps.hit_image, steps.hits_before, truths, CONFIDENCES, _EPS, curves[0], curves[1], f1,
+    )  # fmt: skip

@@ -7,7 +7,7 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
+from scipy import special
 
 from frostline.analysis.bootstrap import Spread
 
@@ -71,9 +71,9 @@ def bca_levels(found: Spread, tails: NDArray[np.float64]) -> NDArray[np.float64]
     below = (np.sum(draws < found.value) + np.sum(draws <= found.value)) / (2 * len(draws))
     if below in (0.0, 1.0):
         return tails
-    bias = stats.norm.ppf(below)
-    moved = bias + stats.norm.ppf(tails)
-    levels: NDArray[np.float64] = stats.norm.cdf(bias + moved / (1 - found.acceleration * moved))
+    bias = special.ndtri(below)
+    moved = bias + special.ndtri(tails)
+    levels: NDArray[np.float64] = special.ndtr(bias + moved / (1 - found.acceleration * moved))
     return levels
 
 

@@ -267,25 +267,29 @@ def _coco_iou(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
 
 
 @compiled
-def _coco_loop(
+def _coco_loop(  # noqa: PLR0912 (one pass, compiled)
     order: Any, starts: Any, truth_order: Any, truth_starts: Any, box: Any, truth_box: Any, ignore: Any, in_area: Any,
     ious: Any, outcome: Any,
 ) -> None:  # fmt: skip
     for group in range(len(starts) - 1):
         detections = order[starts[group] : starts[group + 1]]
         truths = truth_order[truth_starts[group] : truth_starts[group + 1]]
-        overlap = np.zeros((len(detections), len(truths)))
+        overlap, most = np.zeros((len(detections), len(truths))), np.zeros(len(detections))
         for i in range(len(detections)):
             for j in range(len(truths)):
                 overlap[i, j] = _coco_iou(box[detections[i]], truth_box[truths[j]])
+                most[i] = max(most[i], overlap[i, j])
         for area in range(len(outcome)):
             for t in range(len(ious)):
+                least = min(ious[t], 1 - 1e-10)
                 taken = np.zeros(len(truths), dtype=np.bool_)
                 for i in range(len(detections)):
                     # Truths that count come first; only where none is found may an ignored one be taken.
                     found = -1
                     for wanted in (False, True):
-                        best = min(ious[t], 1 - 1e-10)
+                        if most[i] < least:
+                            break
+                        best = least
                         for j in range(len(truths)):
                             if ignore[area, truths[j]] == wanted and not taken[j] and overlap[i, j] >= best:
                                 best, found = overlap[i, j], j
@@ -316,10 +320,13 @@ def _ultralytics_loop(
         truths = truth_order[truth_starts[group] : truth_starts[group + 1]]
         taken = np.zeros((len(ious), len(truths)), dtype=np.bool_)
         for i in range(len(detections)):
-            overlap = np.zeros(len(truths), dtype=np.float32)
+            overlap, most = np.zeros(len(truths), dtype=np.float32), np.float32(0)
             for j in range(len(truths)):
                 overlap[j] = _single_iou(truth_box[truths[j]], box[detections[i]])
+                most = max(most, overlap[j])
             for t in range(len(ious)):
+                if most < ious[t]:
+                    break
                 found, best = -1, np.float32(0)
                 for j in range(len(truths)):
                     if not taken[t, j] and overlap[j] > best:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
+from scipy import special
 
 from frostline.analysis.inference import ONE_POINT
 from frostline.errors import InputError
@@ -44,7 +44,7 @@ def seed_mean(values: Sequence[float | None], confidence: float = 0.95) -> SeedM
     known = np.array([value for value in values if value is not None and np.isfinite(value)], dtype=np.float64)
     if known.size < 2:
         return SeedMean(float(known[0]) if known.size else None, None, None, confidence, known.size)
-    half = stats.t.ppf((1 + confidence) / 2, known.size - 1) * known.std(ddof=1) / np.sqrt(known.size)
+    half = special.stdtrit(known.size - 1, (1 + confidence) / 2) * known.std(ddof=1) / np.sqrt(known.size)
     mean = float(known.mean())
     return SeedMean(mean, mean - float(half), mean + float(half), confidence, known.size)
 
@@ -78,9 +78,11 @@ def power(effect: float, image_error: float, seed_error: float, seeds: int, leve
     if variance == 0:
         return 1.0 if effect else level
     freedom = min(variance**2 / (seed_error**4 / (seeds - 1)), 1e6) if seed_error > 0 else 1e6
-    center, edge = abs(effect) / np.sqrt(variance), stats.t.ppf(1 - level / 2, freedom)
+    center, edge = abs(effect) / np.sqrt(variance), special.stdtrit(freedom, 1 - level / 2)
     if freedom >= 1e6:
-        return float(stats.norm.sf(edge - center) + stats.norm.cdf(-edge - center))
+        return float(special.ndtr(center - edge) + special.ndtr(-edge - center))
+    from scipy import stats  # takes long to import, and only this needs it
+
     return float(stats.nct.sf(edge, freedom, center) + stats.nct.cdf(-edge, freedom, center))
 
 
