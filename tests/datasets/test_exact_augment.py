@@ -9,7 +9,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from ultralytics.data.augment import (
     Albumentations,
@@ -164,6 +164,7 @@ def test_no_gain_changes_nothing_and_draws_nothing() -> None:
     assert Brightness(0.0, LINEAR)(labels(image))["img"] is image and np.random.get_state()[2] == before
 
 
+@settings(deadline=None)  # loops are compiled when first called
 @given(st.floats(0.2, 3.0), st.integers(0, 65535))
 def test_a_gain_is_a_factor_on_linear_values(factor: float, value: int) -> None:
     image = np.full((1, 1, 3), value, np.uint16)
@@ -172,6 +173,7 @@ def test_a_gain_is_a_factor_on_linear_values(factor: float, value: int) -> None:
     assert brightened(image, factor, FLOAT) == pytest.approx(min(value / 65535 * factor, 2), rel=1e-6)
 
 
+@settings(deadline=None)  # loops are compiled when first called
 @given(st.floats(0.2, 3.0), st.integers(1, 65535))
 def test_a_gain_is_an_offset_on_logarithms(factor: float, value: int) -> None:
     """Of the light that a code stands for: decoded, multiplied, encoded."""
@@ -183,6 +185,7 @@ def test_a_gain_is_an_offset_on_logarithms(factor: float, value: int) -> None:
     assert out == pytest.approx(np.clip(np.log(light) - 7.4, 6 / 65535, 6), abs=1e-5)
 
 
+@settings(deadline=None)  # loops are compiled when first called
 @given(st.floats(0.5, 2.0), st.integers(1, 65535))
 def test_a_gain_and_its_inverse_lead_back_within_rounding(factor: float, value: int) -> None:
     image = np.full((1, 1, 3), value, np.uint16)
@@ -192,6 +195,7 @@ def test_a_gain_and_its_inverse_lead_back_within_rounding(factor: float, value: 
         assert np.abs(back.astype(int) - value).max() <= 1
 
 
+@settings(deadline=None)  # loops are compiled when first called
 @given(st.floats(0.01, 3.0))
 def test_zero_stays_zero_and_darkness_never_becomes_no_signal(factor: float) -> None:
     for pixels in (LINEAR, LOG):

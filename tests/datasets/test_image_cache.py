@@ -99,8 +99,10 @@ def test_of_two_processes_at_once_one_decodes(tmp_path: Path) -> None:
     for process in both:
         assert process.stdout is not None and process.stdout.readline() == "ready\n"
     for process in both:
-        process.communicate("go\n")
-        assert process.returncode == 0
+        assert process.stdin is not None
+        process.stdin.write("go\n")
+        process.stdin.flush()
+    assert [process.wait() for process in both] == [0, 0]
     assert len(log.read_text().split()) == 2 * len(source.files), "a sample for the room that it takes, and all"
 
 

@@ -160,11 +160,10 @@ def _fill(
         if row_above != row:
             if row_below == row:
                 above, below = below, above
-                row_above, row_below = row, row_above
             else:
                 _canvas_row(line, row, first, last, padding, places, a, b, c, d)
                 _stretch(above, line, starts, across)
-                row_above = row
+            row_above = row
         if row_below != row + 1:
             row_below = row + 1
             _canvas_row(line, row_below, first, last, padding, places, a, b, c, d)
