@@ -13,7 +13,13 @@ PYTHON ?=
 CANDIDATES := python3.11 python3.12 python3.10 python3 python
 IN_RANGE := import sys, venv, ensurepip; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 12))
 
-.PHONY: help setup demo test test-extra test-all lint bench docs clean
+# What the benchmarks measure with; random weights and rendered scenes without.
+MODEL ?=
+DATA ?=
+OF_MODEL := $(if $(MODEL),--model "$(MODEL)")
+OF_DATA := $(if $(DATA),--data "$(DATA)")
+
+.PHONY: help setup demo test test-extra test-all lint bench bench-quick docs clean
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
@@ -65,8 +71,17 @@ lint: $(VENV)/.installed ## Check style, format, types and the import rules betw
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: $(VENV)/.installed ## Measure a study against plain Ultralytics
-	$(BIN)/python benchmarks/study.py
+bench: $(VENV)/.installed ## Measure everything against plain Ultralytics; MODEL=weights.pt DATA=data.yaml for your own
+	$(BIN)/python benchmarks/study.py $(OF_MODEL) $(OF_DATA) --workloads 320,320+mosaic,640 --repeats 3,3,1
+	$(BIN)/python benchmarks/levers.py $(OF_MODEL)
+	$(BIN)/python benchmarks/loader.py
+	$(BIN)/python benchmarks/together.py $(OF_MODEL) $(OF_DATA)
+	$(BIN)/python benchmarks/gpu.py
+
+bench-quick: $(VENV)/.installed ## The same, once each and for small images alone
+	$(BIN)/python benchmarks/study.py $(OF_MODEL) $(OF_DATA) --workloads 320
+	$(BIN)/python benchmarks/levers.py $(OF_MODEL) --repeats 6
+	$(BIN)/python benchmarks/gpu.py
 
 docs: $(VENV)/.docs-installed ## Build the documentation into site/
 	$(BIN)/mkdocs build --strict

@@ -39,14 +39,15 @@ def shipped_threads() -> int:
     return min(8, max((os.cpu_count() or 2) - 1, 1))
 
 
-def build(source: Any, depth: int, arithmetic: Arithmetic | None) -> Any:
+def build(source: Any, depth: int, arithmetic: Arithmetic | None, device: torch.device | None = None) -> Any:
     torch.manual_seed(0)
     model = DetectionModel(deepcopy(source.yaml), ch=3, nc=CLASSES, verbose=False)
     model.load(deepcopy(source), verbose=False)
     model.args = get_cfg()
-    model.train()
+    model.to(device).train()
     stage = Stage(freeze=f"0-{depth - 1}") if depth else Stage()
-    if arithmetic is not None and arithmetic.channels_last:
+    # On a GPU Ultralytics lays tensors out so by itself.
+    if device is not None or (arithmetic is not None and arithmetic.channels_last):
         model.to(memory_format=torch.channels_last)
     apply_freeze(model, resolve_freeze(model, stage, (), freeze_fresh=True))
     if arithmetic is not None:

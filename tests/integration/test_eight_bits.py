@@ -13,9 +13,10 @@ from tiny import SETTINGS
 from ultralytics.models.yolo.detect import DetectionTrainer
 
 from frostline.freezing import Stage
+from frostline.training.job import StageJob
 from frostline.training.machine import MemoryPeak
 from frostline.training.settings import DEFAULTS
-from frostline.training.trainer import StageJob, StageTrainer
+from frostline.training.trainer import StageTrainer
 
 pytestmark = pytest.mark.integration
 

@@ -14,9 +14,10 @@ from ultralytics.models.yolo.detect import DetectionTrainer
 import frostline as fl
 from frostline.freezing import Stage
 from frostline.training.arithmetic import choose_arithmetic
+from frostline.training.job import StageJob
 from frostline.training.machine import MemoryPeak
 from frostline.training.settings import for_ultralytics, resolve_settings
-from frostline.training.trainer import StageJob, StageTrainer
+from frostline.training.trainer import StageTrainer
 
 pytestmark = pytest.mark.integration
 

@@ -17,7 +17,7 @@ from frostline.studies.pretraining import Pretrainings
 from frostline.studies.together import ObserverOf
 from frostline.training import CheckedData, Observer, Prepared, Run, RunSpec, check_data, prepare
 from frostline.training.decoded import keeping_images
-from frostline.training.machine import check_disk
+from frostline.training.machine import check_disk, quick_collections
 from frostline.training.pretraining.run import OnStep
 from frostline.training.record import LoggingObserver
 from frostline.training.spec import differences
@@ -191,17 +191,9 @@ class Study:
         prepared = self.prepare(on_step)
         if not (self.folder / FILE).exists():
             write_text(self.folder / FILE, self.file.to_yaml())
-        carrier = Carrier(
-            self.folder,
-            self.runs(),
-            prepared,
-            self.pretrainings,
-            device,
-            observer or LoggingObserver(),
-            on_run,
-            on_step,
-        )
-        with self._images(prepared) as carrier.images:
+        told = observer or LoggingObserver()
+        carrier = Carrier(self.folder, self.runs(), prepared, self.pretrainings, device, told, on_run, on_step)
+        with quick_collections(), self._images(prepared) as carrier.images:
             return carrier.together(observer_of) if together else carrier.in_turn()
 
     def _images(

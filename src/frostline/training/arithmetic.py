@@ -25,6 +25,7 @@ LEVERS: Mapping[str, Any] = {
     "fused_validation": True,
     "image_cache": "auto",
     "direct_mosaic": True,
+    "cache_features": False,
 }
 """Training arguments beside Ultralytics' own that make a run cheaper, with their defaults.
 
@@ -39,6 +40,7 @@ REFERENCE: Mapping[str, Any] = {
     "fused_validation": False,
     "image_cache": False,
     "direct_mosaic": False,
+    "cache_features": False,
 }
 """The same for the arithmetic of plain Ultralytics, which `reference=true` stands for."""
 
@@ -133,7 +135,7 @@ def choose_arithmetic(settings: Mapping[str, Any], device: str, *, deep: bool, t
         # Ultralytics does it on CUDA by itself; on MPS it computes wrong numbers.
         channels_last=bool(settings.get("channels_last")) and device == "cpu",
         float32_first=deep and precision != "fp32",
-        no_grad_prefix=bool(settings.get("no_grad_prefix")),
+        no_grad_prefix=bool(settings.get("no_grad_prefix") or settings.get("cache_features")),
         fold_frozen=bool(settings.get("fold_frozen")) and not teacher,  # its hooks listen to the layers themselves
         fused_validation=bool(settings.get("fused_validation")) and not teacher,
     )

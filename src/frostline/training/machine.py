@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import platform
@@ -103,6 +104,20 @@ def usable_threads(asked: int | None = ASKED_THREADS) -> int:
 def use_all_cores() -> None:
     """Let torch compute with every core it may use: Ultralytics leaves one out, each time it picks a device."""
     torch.set_num_threads(usable_threads())
+
+
+@contextmanager
+def quick_collections() -> Iterator[None]:
+    """Keep what is in memory now out of garbage collections while the block runs.
+
+    Ultralytics collects garbage in every run, and each time looks at the million objects that imports have made.
+    """
+    gc.collect()
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
 
 
 def load_average() -> float | None:

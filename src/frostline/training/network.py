@@ -16,6 +16,7 @@ from torch import nn
 
 from frostline.freezing import find_layers
 from frostline.training.arithmetic import Arithmetic
+from frostline.training.features import FeatureStore
 from frostline.training.folding import folded_copies
 from frostline.training.trunk import Trunk, layer_keys
 
@@ -42,6 +43,7 @@ class CheaperForward:
     arithmetic: Arithmetic
     prefix: Prefix
     device_type: str
+    features: FeatureStore | None
     trunk: Trunk | None
 
     def __reduce_ex__(self, protocol: Any) -> Any:
@@ -53,23 +55,43 @@ class CheaperForward:
         """Run the network; see `BaseModel._predict_once`, which this is in all but training."""
         if not self.training or profile or embed:
             return super()._predict_once(x, profile, embed)  # type: ignore[misc]
-        keys = self.prefix.keys
         outputs: list[Any] = []
-        if keys:
-            x, outputs = self.trunk.start(keys, self.save, x)
         with self._autocast():
-            for index, layer in enumerate(self.model):
-                if index < len(outputs):
-                    continue
-                if isinstance(layer.f, int):
-                    taken = x if layer.f == -1 else outputs[layer.f]
-                else:
-                    taken = [x if place == -1 else outputs[place] for place in layer.f]
-                x = self._layer(index, layer, taken)
+            start, x = self._begin(x, outputs)
+            for index, layer in enumerate(self.model[start:], start):
+                x = self._layer(index, layer, take(layer.f, x, outputs))
                 outputs.append(x if layer.i in self.save else None)
-                if index < len(keys):
-                    self.trunk.keep(keys[index], layer.i in self.save, x)
         return to_float32(x) if self.arithmetic.dtype is not None else x
+
+    def _begin(self: Any, x: torch.Tensor, outputs: list[Any]) -> tuple[int, Any]:
+        """Take the outputs of the frozen prefix from the store of features, or compute and keep them."""
+        store, depth = self.features, self.prefix.depth
+        if store is None or depth < store.least:
+            begun: tuple[int, Any] = self._begin_shared(x, outputs)
+            return begun
+        known = store.load(depth)
+        if known is None:
+            for index, layer in enumerate(self.model[:depth]):
+                x = self._layer(index, layer, take(layer.f, x, outputs))
+                outputs.append(x if layer.i in self.save else None)
+            kept = {index: value for index, value in enumerate(outputs) if value is not None} | {depth - 1: x}
+            store.store(depth, kept)
+            return depth, x
+        outputs.extend(known[index] if index in self.save else None for index in range(depth))
+        return depth, known[depth - 1].to(x.device)
+
+    def _begin_shared(self: Any, x: torch.Tensor, outputs: list[Any]) -> tuple[int, torch.Tensor]:
+        """Take what another model has computed of the frozen prefix, and compute the rest of it for the next one."""
+        keys = self.prefix.keys
+        if not keys:
+            return 0, x
+        x, known = self.trunk.start(keys, self.save, x)
+        outputs.extend(known)
+        for index, layer in enumerate(self.model[len(known) : len(keys)], len(known)):
+            x = self._layer(index, layer, take(layer.f, x, outputs))
+            outputs.append(x if layer.i in self.save else None)
+            self.trunk.keep(keys[index], layer.i in self.save, x)
+        return len(keys), x
 
     def _layer(self: Any, index: int, layer: nn.Module, x: Any) -> Any:
         prefix: Prefix = self.prefix
@@ -89,7 +111,14 @@ class CheaperForward:
         return nullcontext() if dtype is None else torch.autocast(self.device_type, dtype=dtype)
 
 
-def make_cheaper(model: nn.Module, arithmetic: Arithmetic) -> None:
+def take(places: int | list[int], last: Any, outputs: list[Any]) -> Any:
+    """Return what a layer takes: the last output for -1, else those of the layers that it names."""
+    if isinstance(places, int):
+        return last if places == -1 else outputs[places]
+    return [last if place == -1 else outputs[place] for place in places]
+
+
+def make_cheaper(model: nn.Module, arithmetic: Arithmetic, features: FeatureStore | None = None) -> None:
     """Exchange the class of a detector for one whose forward in training follows an arithmetic.
 
     Layers, hooks and the loss stay as they are: the network is autocast and nothing else, and what its head puts out
@@ -98,7 +127,8 @@ def make_cheaper(model: nn.Module, arithmetic: Arithmetic) -> None:
     plain = type(model)
     device = next(model.parameters()).device
     own = {
-        "plain": plain, "arithmetic": arithmetic, "prefix": Prefix(), "device_type": device.type, "trunk": None,
+        "plain": plain, "arithmetic": arithmetic, "prefix": Prefix(), "device_type": device.type,
+        "features": features, "trunk": None,
         "__module__": plain.__module__, "__qualname__": plain.__qualname__, "__doc__": plain.__doc__,
     }  # fmt: skip
     model.__class__ = type(plain.__name__, (CheaperForward, plain), own)
@@ -140,6 +170,8 @@ def forget_prefix(model: nn.Module) -> None:
     kind = type(model)
     if issubclass(kind, CheaperForward):
         kind.prefix = Prefix()
+        if kind.features is not None:
+            kind.features.forget()
 
 
 def frozen_prefix(model: Any) -> int:

@@ -22,7 +22,7 @@ from frostline.datasets import (
 )
 from frostline.datasets.headers import check_images, pictures_replaced
 from frostline.errors import InputError
-from frostline.freezing import BoundStage, Freeze, select
+from frostline.freezing import BoundStage, Freeze, layer_roles, select
 from frostline.training.checkpoints import (
     Transfer,
     check_trainable,
@@ -31,6 +31,7 @@ from frostline.training.checkpoints import (
     open_checkpoint,
     rounded_imgsz,
 )
+from frostline.training.features import check_features
 from frostline.training.machine import check_disk, hushed, lower_workers, momentum_buffers, run_bytes
 from frostline.training.modelyaml import building, read_model_yaml
 from frostline.training.settings import mosaic_warning
@@ -167,6 +168,7 @@ def prepare(spec: RunSpec, data: CheckedData, folder: Path) -> Prepared:
         BoundStage(model, stage, transfer.fresh if number == 0 else (), spec.plan.freeze_fresh).freeze(0)
         for number, stage in enumerate(stages)
     )
+    check_features(spec.settings, freezes, layer_roles(model).count("backbone"), teacher=teacher is not None)
     parameters = sum(p.numel() for p in model.parameters())
     buffers = momentum_buffers(str(spec.settings["optimizer"]))
     needed = run_bytes(parameters, buffers, spec.exact_resume) * len(stages)

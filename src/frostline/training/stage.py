@@ -20,6 +20,7 @@ from frostline.training.arithmetic import Arithmetic
 from frostline.training.checkpoints import saved_tensors
 from frostline.training.evaluation import Evaluation, evaluate_checkpoint
 from frostline.training.intervals import interval_of, merge_audits
+from frostline.training.job import StageJob
 from frostline.training.lockstep import Seat
 from frostline.training.machine import MemoryPeak
 from frostline.training.progress import Progress
@@ -27,7 +28,7 @@ from frostline.training.saving import PREVIOUS, strip_checkpoints
 from frostline.training.scheduled import RATES, ScheduledTrainer
 from frostline.training.settings import for_ultralytics
 from frostline.training.teacher import check_untouched
-from frostline.training.trainer import StageJob, StageTrainer
+from frostline.training.trainer import StageTrainer
 
 logger = logging.getLogger(__name__)
 RECORD = "stage.json"
@@ -204,15 +205,20 @@ def _train(job: StageRun, state: str, memory: MemoryPeak, on_epoch: OnEpoch, say
         for name in ("results.csv", "gradients.csv", RATES):
             (job.folder / name).unlink(missing_ok=True)
     progress = Progress.load(job.folder) if state == "resume" else None
+    features = job.folder / "features.bin" if job.settings.get("cache_features") else None
     kind = ScheduledTrainer if job.stage.scheduled else StageTrainer
     trainer = kind(
         overrides,
         StageJob(
             job.stage, job.tag, job.freeze_fresh, progress, memory, on_epoch, say, job.exact, job.teacher_print,
-            job.arithmetic, job.images, bool(job.settings.get("direct_mosaic")), job.seat,
+            job.arithmetic, job.images, bool(job.settings.get("direct_mosaic")), features, job.seat,
         ),
     )  # fmt: skip
-    trainer.train()
+    try:
+        trainer.train()
+    finally:
+        if features is not None:
+            features.unlink(missing_ok=True)
     audit = trainer.audit_result
     assert audit is not None
     if trainer.progress.resumed_at:

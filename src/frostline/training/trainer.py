@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
 from copy import copy
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -21,26 +19,25 @@ from ultralytics.utils import YAML
 
 from frostline.datasets import Dataset, PixelFormat, load_dataset, pixel_format
 from frostline.datasets.build import build_split, check_nothing_dropped
-from frostline.datasets.image_cache import ImageCache
 from frostline.freezing import (
     Audit,
     Freeze,
     FreezeWatch,
-    Stage,
     apply_freeze,
+    layer_roles,
     put_batchnorms_in_eval,
     resolve_freeze,
     summarize_trainable_and_bn,
 )
-from frostline.training.arithmetic import Arithmetic
 from frostline.training.checkpoints import count_transfer, saved_tensors
 from frostline.training.evaluation import RecordingValidator
 from frostline.training.exact import ExactResume
+from frostline.training.features import FeatureStore
 from frostline.training.flags import ultralytics_freeze
 from frostline.training.gradients import GRADIENTS, append_gradients
 from frostline.training.images import float32_convolutions, pictures, to_device
-from frostline.training.lockstep import Seat
-from frostline.training.machine import MemoryPeak, loader_workers, use_all_cores
+from frostline.training.job import StageJob
+from frostline.training.machine import loader_workers, use_all_cores
 from frostline.training.network import follow_freeze, forget_prefix, make_cheaper, share_trunk
 from frostline.training.progress import Progress
 from frostline.training.saving import (
@@ -52,41 +49,6 @@ from frostline.training.saving import (
     trim_rows,
 )
 from frostline.training.teacher import check_untouched, exact_fingerprint, projectors_of, student_of, teacher_of
-
-
-@dataclass(frozen=True)
-class StageJob:
-    """What the trainer must know beside Ultralytics' arguments.
-
-    Attributes:
-        stage: the stage to carry out.
-        tag: stands in the summary line that is printed before training.
-        freeze_fresh: freeze tensors that did not come from the checkpoint, too.
-        progress: of an interrupted stage that is resumed, else None.
-        memory: told to sample after every optimizer step.
-        on_epoch: called with (epochs done, epochs in all, validation metrics) after every epoch.
-        say: called with a line for the user.
-        exact: keep what resuming to the bit needs; see `training.exact`.
-        teacher: fingerprint of the teacher's checkpoint, or None without one.
-        arithmetic: how the network computes.
-        images: keeps images decoded, or None.
-        direct_mosaic: see `datasets.build.build_split`.
-        seat: its place among runs in lockstep, or None.
-    """
-
-    stage: Stage
-    tag: str
-    freeze_fresh: bool
-    progress: Progress | None
-    memory: MemoryPeak
-    on_epoch: Callable[[int, int, dict[str, float]], None]
-    say: Callable[[str], None]
-    exact: bool = False
-    teacher: str | None = None
-    arithmetic: Arithmetic = field(default_factory=Arithmetic)
-    images: ImageCache | None = None
-    direct_mosaic: bool = False
-    seat: Seat | None = None
 
 
 class StageTrainer(DetectionTrainer):
@@ -174,6 +136,8 @@ class StageTrainer(DetectionTrainer):
         """Move a batch to the device, with pixels in [0, 1] by the range of their format."""
         if self.exact is not None:
             self.exact.next_batch(self)
+        if self.features is not None:
+            self.features.next_batch(batch["im_file"])
         if self.job.arithmetic.channels_last:
             batch["img"] = batch["img"].contiguous(memory_format=torch.channels_last)
         if not self.pixels.deep:
@@ -208,7 +172,8 @@ class StageTrainer(DetectionTrainer):
             float32_convolutions()
         super()._setup_train()
         check_nothing_dropped(self.known, self.train_loader, self.test_loader)
-        make_cheaper(self.detector, self.job.arithmetic)
+        self.features = self._keep_features()
+        make_cheaper(self.detector, self.job.arithmetic, self.features)
         if self.job.seat is not None and self.job.teacher is None:  # it listens to the layers themselves
             share_trunk(self.detector, self.job.seat.trunk)
         self._model_train()
@@ -229,6 +194,14 @@ class StageTrainer(DetectionTrainer):
     def _away(self) -> float:
         """Return the seconds in which other runs had their turn."""
         return 0.0 if self.job.seat is None else self.job.seat.away()
+
+    def _keep_features(self) -> FeatureStore | None:
+        """Make room for what the frozen backbone puts out, where that is asked for."""
+        if self.job.features is None:
+            return None
+        return FeatureStore(
+            self.job.features, self.train_loader.dataset.im_files, layer_roles(self.detector).count("backbone")
+        )
 
     def watching(self, freeze: Freeze) -> FreezeWatch:
         """Watch the detector, and know what distillation trains beside it."""
