@@ -19,7 +19,7 @@ DATA ?=
 OF_MODEL := $(if $(MODEL),--model "$(MODEL)")
 OF_DATA := $(if $(DATA),--data "$(DATA)")
 
-.PHONY: help setup demo test test-extra test-all lint bench bench-quick docs clean
+.PHONY: help setup demo test test-extra test-all lint bench bench-quick bench-scaling parity docs clean
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
@@ -82,6 +82,12 @@ bench-quick: $(VENV)/.installed ## The same, once each and for small images alon
 	$(BIN)/python benchmarks/study.py $(OF_MODEL) $(OF_DATA) --workloads 320
 	$(BIN)/python benchmarks/levers.py $(OF_MODEL) --repeats 6
 	$(BIN)/python benchmarks/gpu.py
+
+bench-scaling: $(VENV)/.installed ## Measure time and memory by image size, frozen depth and arms
+	$(BIN)/python benchmarks/scaling.py $(OF_MODEL)
+
+parity: $(VENV)/.installed ## Compare losses and mAP50 with plain Ultralytics, with seeds and intervals
+	$(BIN)/python benchmarks/parity.py $(OF_MODEL)
 
 docs: $(VENV)/.docs-installed ## Build the documentation into site/
 	$(BIN)/mkdocs build --strict

@@ -107,6 +107,14 @@ def test_values_become_shares_of_the_range() -> None:
     assert len(torch.unique(to_unit(every, LINEAR))) == 65536
 
 
+def test_shares_of_the_range_leave_the_values_alone() -> None:
+    given = torch.rand(2, 3, 8, 8) * 4 + 1
+    before = given.clone()
+    shares = to_unit(given, PixelFormat("float32", 1.0, 5.0, "linear"))
+    assert torch.equal(given, before) and torch.equal(shares, (given - 1.0) / 4.0)
+    assert to_unit(given, FLOAT).data_ptr() != given.data_ptr()
+
+
 @pytest.mark.parametrize(("kind", "pixels"), [("uint16", LINEAR), ("float32", FLOAT)])
 def test_an_image_is_resized_in_its_own_type(kind: str, pixels: PixelFormat, tmp_path: Path) -> None:
     images = folder_of(tmp_path, kind)

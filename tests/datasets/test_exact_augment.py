@@ -218,3 +218,25 @@ def test_opencv_pads_uint16_beyond_255() -> None:
 def test_darkening_logarithms_leaves_a_trace_of_light(pixels: PixelFormat, dark: np.generic) -> None:
     out = brightened(np.full((1, 1, 3), dark), 0.2, pixels)
     assert (out > pixels.low).all() and (out <= dark).all()
+
+
+@pytest.mark.parametrize("pixels", [LINEAR, LOG, FLOAT, FLOAT_LOG])
+def test_brightness_is_the_same_however_the_image_lies_in_memory(pixels: PixelFormat) -> None:
+    values = np.clip(picture(pixels.kind, seed=5), pixels.low, pixels.high).astype(pixels.kind)
+    before = values.copy()
+    whole = brightened(values, 1.3, pixels)
+    planes = np.ascontiguousarray(values.transpose(2, 0, 1)[::-1])
+    planar = brightened(planes[::-1].transpose(1, 2, 0), 1.3, pixels)
+    assert np.array_equal(whole, planar) and planar.transpose(2, 0, 1)[::-1].flags["C_CONTIGUOUS"]
+    assert np.array_equal(whole[:, ::-1], brightened(values[:, ::-1], 1.3, pixels))
+    assert np.array_equal(values, before) and not np.array_equal(whole, values)
+
+
+@pytest.mark.parametrize("factor", [0.0, 0.7, 1.0, 1.4])
+def test_brightness_of_floats_is_float32_arithmetic(factor: float) -> None:
+    values = np.clip(picture("float32", seed=5), 0, 2)
+    assert np.array_equal(brightened(values, factor, FLOAT), np.clip(values * np.float32(factor), 0, 2))
+    shift, least = np.float32(np.log(max(factor, 1e-6))), np.float32(6 / 65535)
+    values[:2] = 0
+    moved = np.clip(np.where(values <= 0, np.float32(0), np.maximum(values + shift, least)), 0, 6)
+    assert np.array_equal(brightened(values, factor, FLOAT_LOG), moved)

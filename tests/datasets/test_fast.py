@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import random
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import pytest
 import tifffile
 import torch
 from ultralytics.cfg import get_cfg
-from ultralytics.data import build_yolo_dataset
+from ultralytics.data import build_dataloader, build_yolo_dataset
 from ultralytics.data.augment import Compose, CopyPaste, Mosaic, RandomPerspective
 from ultralytics.data.dataset import YOLODataset
 
@@ -188,3 +189,26 @@ def test_only_a_mosaic_that_nothing_touches_before_its_warp_is_direct(tmp_path: 
     pasting = built(images, "uint8", "train", arguments(copy_paste=0.5)).transforms.transforms[0].transforms
     assert [type(part) for part in pasting] == [Mosaic, CopyPaste, RandomPerspective]
     assert isinstance(built(images, "uint8", "val", arguments()).transforms, Compose)
+
+
+@pytest.mark.parametrize("kind", ["uint8", "uint16"])
+def test_workers_give_the_same_batches(kind: str, tmp_path: Path) -> None:
+    images = folder_of(tmp_path / "data", kind)
+
+    def batches(dataset: Any) -> list[dict[str, Any]]:
+        torch.manual_seed(5)
+        loader = build_dataloader(dataset, 3, workers=1, shuffle=True)
+        found = list(loader)
+        loader.close()
+        return found
+
+    ours = built(images, kind, "train", arguments(), images_kept=ImageCache(tmp_path / "cache"))
+    assert_same(batches(ours), batches(plain(images, kind, "train", arguments())))
+
+
+def test_a_dataset_is_sent_to_another_process_without_its_images(tmp_path: Path) -> None:
+    images = folder_of(tmp_path / "data", "uint16")
+    dataset = built(images, "uint16", "val", arguments(), images_kept=ImageCache(tmp_path / "cache"))
+    sent = pickle.dumps(dataset)
+    assert len(sent) < 40_000, "an image has 24,000 bytes or more"
+    assert np.array_equal(pickle.loads(sent).load_image(2)[0], dataset.load_image(2)[0])

@@ -82,6 +82,28 @@ def test_images_are_decoded_once_for_all_runs_and_for_another_process(tmp_path: 
     assert done.stdout.strip() == "(10, 11, 3)"
 
 
+def test_of_two_processes_at_once_one_decodes(tmp_path: Path) -> None:
+    code = (
+        "import sys, time, numpy as np; from pathlib import Path\n"
+        "from frostline.datasets.image_cache import ImageCache\n"
+        "files = sorted(Path(sys.argv[1]).iterdir()); log = open(sys.argv[3], 'a')\n"
+        "def decode(i):\n"
+        "    print('decoded', file=log, flush=True); time.sleep(0.3)\n"
+        "    return np.zeros((9, 9, 3), np.uint16), (9, 9)\n"
+        "print('ready', flush=True); sys.stdin.readline()\n"
+        "assert len(ImageCache(Path(sys.argv[2])).images([str(f) for f in files], files, 'k', decode)) == 5\n"
+    )
+    source, log = Source(tmp_path / "in"), tmp_path / "log"
+    command = [sys.executable, "-c", code, str(tmp_path / "in"), str(tmp_path / "cache"), str(log)]
+    both = [subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    for process in both:
+        assert process.stdout is not None and process.stdout.readline() == "ready\n"
+    for process in both:
+        process.communicate("go\n")
+        assert process.returncode == 0
+    assert len(log.read_text().split()) == 2 * len(source.files), "a sample for the room that it takes, and all"
+
+
 def test_the_order_of_a_dataset_does_not_matter(tmp_path: Path) -> None:
     source = Source(tmp_path / "in")
     cache = ImageCache(tmp_path / "cache")

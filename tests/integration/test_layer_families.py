@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import subprocess
 import sys
 
 import pytest
+import torch
 
 import frostline as fl
 from frostline.training import open_model
@@ -35,6 +37,33 @@ def test_operations_equal_ultralytics_own_count() -> None:
 
     module = open_model("yolo11n.yaml")
     assert fl.freezing.layer_table(module, 640).flops / 1e9 == pytest.approx(get_flops(module, 640), rel=0.03)
+
+
+@pytest.mark.parametrize("name", ["yolov5n", "yolo11n", "rtdetr-l"])
+def test_operations_equal_torchs_own_count_layer_by_layer(name: str) -> None:
+    from torch.utils.flop_counter import FlopCounterMode
+
+    module = open_model(f"{name}.yaml")
+    shadow = copy.deepcopy(module).to("meta").eval()
+    shadow.model[-1].train()  # in eval mode it decodes boxes with values, which a meta tensor does not have
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        shadow(torch.zeros(1, 3, 320, 320, device="meta"))
+    counts = counter.get_flop_counts()
+    prefix = f"{type(shadow).__name__}.model"
+    expected = [sum(counts.get(f"{prefix}.{index}", {}).values()) for index in range(len(shadow.model))]
+    assert [row.flops for row in fl.freezing.layer_table(module, 320).layers] == expected
+
+
+def test_a_look_at_a_model_imports_neither_torchs_compiler_nor_the_statistics() -> None:
+    heavy = ("torch._dynamo", "sympy", "scipy.stats", "matplotlib", "polars")
+    code = (
+        "import sys; sys.argv = ['frostline', 'layers', 'yolov5n.yaml']\n"
+        "from frostline.cli import main\n"
+        "try:\n    main()\nexcept SystemExit as end:\n    assert not end.code\n"
+        f"print('HEAVY', [name for name in {heavy} if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "HEAVY []"
 
 
 def test_yolo11s_from_the_command_line() -> None:

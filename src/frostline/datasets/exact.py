@@ -63,8 +63,10 @@ def read_exact(path: Path, pixels: PixelFormat) -> NDArray[Any]:
                 f"{path}: holds values from {least:g} to {most:g}, outside the range {pixels.low:g} to "
                 f"{pixels.high:g}; declare the right one as 'pixels: {{range: [LOW, HIGH]}}' in data.yaml"
             )
-    bgr = image[..., ::-1] if image.shape[2] == 3 else np.repeat(image, 3, axis=2)
-    return np.ascontiguousarray(bgr)
+    if image.shape[2] == 1:
+        return np.repeat(image, 3, axis=2)
+    bgr: NDArray[Any] = cv2.cvtColor(np.ascontiguousarray(image), cv2.COLOR_RGB2BGR)
+    return bgr
 
 
 def to_unit(images: torch.Tensor, pixels: PixelFormat) -> torch.Tensor:

@@ -24,8 +24,7 @@ class FastDataset(SampledDataset):
 
     Args:
         pixels: what the dataset holds.
-        images: where decoded images are kept; None decodes them in every epoch, as does a `cache` of Ultralytics'
-            that is on.
+        images: where decoded images are kept; None decodes them in every epoch.
         direct_mosaic: warp tiles straight into the image, where that gives OpenCV's pixels.
         kwargs: those of `SampledDataset`.
     """
@@ -39,7 +38,7 @@ class FastDataset(SampledDataset):
             kwargs["pixels"] = pixels
         super().__init__(*args, **kwargs)
         self._images = None
-        if images is not None and self.cache is None:
+        if images is not None:
             self._images = images.images(self.im_files, self._sources(), self._read_as(), self._decode, self.prefix)
 
     def _decode(self, position: int) -> tuple[Any, Size]:

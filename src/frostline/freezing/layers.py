@@ -8,9 +8,9 @@ from typing import Any, Literal
 
 import torch
 from torch import nn
-from torch.utils.flop_counter import FlopCounterMode
 
 from frostline.errors import InputError
+from frostline.freezing.tracing import trace
 
 Role = Literal["backbone", "neck", "head"]
 
@@ -151,7 +151,7 @@ def layer_table(model: Any, imgsz: int = 640) -> LayerTable:
     """Measure every layer of a model for an image size.
 
     Shapes and operations come from one forward pass on torch's meta device: nothing is computed, so it is quick and
-    needs no memory, whatever the size. Operations are counted by `torch.utils.flop_counter`.
+    needs no memory, whatever the size. Operations are counted by the formulas of `torch.utils.flop_counter`.
 
     Args:
         model: see `find_layers`.
@@ -195,22 +195,10 @@ def _trace(model: Any, imgsz: int) -> tuple[list[tuple[int, ...] | None], list[i
     layers = find_layers(shadow)
     # A detection head in eval mode decodes boxes with values, which a meta tensor does not have.
     layers[-1].train()
-    shapes: list[tuple[int, ...] | None] = [None] * len(layers)
-
-    def remember(index: int) -> Any:
-        def hook(_module: nn.Module, _inputs: Any, output: Any) -> None:
-            shapes[index] = tuple(output.shape[1:]) if isinstance(output, torch.Tensor) else None
-
-        return hook
-
-    for index, module in enumerate(layers):
-        module.register_forward_hook(remember(index))
-    counter = FlopCounterMode(display=False)
+    for module in layers[-1].modules():
+        if isinstance(module, nn.modules.batchnorm._BatchNorm):
+            module.eval()
     try:
-        with torch.no_grad(), counter:
-            shadow(torch.zeros(1, 3, imgsz, imgsz, device="meta"))
+        return trace(shadow, layers, torch.zeros(1, 3, imgsz, imgsz, device="meta"))
     except (RuntimeError, TypeError, ValueError) as error:
         raise InputError(f"the model cannot run on a {imgsz} x {imgsz} image: {error}") from error
-    counts = counter.get_flop_counts()
-    prefix = f"{type(shadow).__name__}." + ("" if shadow is layers else "model.")
-    return shapes, [sum(counts.get(f"{prefix}{i}", {}).values()) for i in range(len(layers))]

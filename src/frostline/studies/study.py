@@ -191,8 +191,16 @@ class Study:
         prepared = self.prepare(on_step)
         if not (self.folder / FILE).exists():
             write_text(self.folder / FILE, self.file.to_yaml())
-        told = observer or LoggingObserver()
-        carrier = Carrier(self.folder, self.runs(), prepared, self.pretrainings, device, told, on_run, on_step)
+        carrier = Carrier(
+            self.folder,
+            self.runs(),
+            prepared,
+            self.pretrainings,
+            device,
+            observer or LoggingObserver(),
+            on_run,
+            on_step,
+        )
         with quick_collections(), self._images(prepared) as carrier.images:
             return carrier.together(observer_of) if together else carrier.in_turn()
 

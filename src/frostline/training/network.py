@@ -9,6 +9,7 @@ from __future__ import annotations
 import copyreg
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from typing import Any
 
 import torch
@@ -55,43 +56,35 @@ class CheaperForward:
         """Run the network; see `BaseModel._predict_once`, which this is in all but training."""
         if not self.training or profile or embed:
             return super()._predict_once(x, profile, embed)  # type: ignore[misc]
+        keys = self.prefix.keys if self.features is None else ()  # one of the two, or layers count twice
         outputs: list[Any] = []
+        if keys:
+            x, outputs = self.trunk.start(keys, self.save, x)
         with self._autocast():
-            start, x = self._begin(x, outputs)
-            for index, layer in enumerate(self.model[start:], start):
+            if self.features is not None:
+                x = self._from_store(x, outputs)
+            for index, layer in islice(enumerate(self.model), len(outputs), None):
                 x = self._layer(index, layer, take(layer.f, x, outputs))
                 outputs.append(x if layer.i in self.save else None)
+                if index < len(keys):
+                    self.trunk.keep(keys[index], layer.i in self.save, x)
         return to_float32(x) if self.arithmetic.dtype is not None else x
 
-    def _begin(self: Any, x: torch.Tensor, outputs: list[Any]) -> tuple[int, Any]:
-        """Take the outputs of the frozen prefix from the store of features, or compute and keep them."""
+    def _from_store(self: Any, x: Any, outputs: list[Any]) -> Any:
+        """Append the outputs of the frozen prefix, from the store of features or computed and kept; return the last."""
         store, depth = self.features, self.prefix.depth
-        if store is None or depth < store.least:
-            begun: tuple[int, Any] = self._begin_shared(x, outputs)
-            return begun
+        if depth < store.least:
+            return x
         known = store.load(depth)
-        if known is None:
-            for index, layer in enumerate(self.model[:depth]):
-                x = self._layer(index, layer, take(layer.f, x, outputs))
-                outputs.append(x if layer.i in self.save else None)
-            kept = {index: value for index, value in enumerate(outputs) if value is not None} | {depth - 1: x}
-            store.store(depth, kept)
-            return depth, x
-        outputs.extend(known[index] if index in self.save else None for index in range(depth))
-        return depth, known[depth - 1].to(x.device)
-
-    def _begin_shared(self: Any, x: torch.Tensor, outputs: list[Any]) -> tuple[int, torch.Tensor]:
-        """Take what another model has computed of the frozen prefix, and compute the rest of it for the next one."""
-        keys = self.prefix.keys
-        if not keys:
-            return 0, x
-        x, known = self.trunk.start(keys, self.save, x)
-        outputs.extend(known)
-        for index, layer in enumerate(self.model[len(known) : len(keys)], len(known)):
+        if known is not None:
+            outputs.extend(known[index] if index in self.save else None for index in range(depth))
+            return known[depth - 1].to(x.device)
+        for index, layer in islice(enumerate(self.model), depth):
             x = self._layer(index, layer, take(layer.f, x, outputs))
             outputs.append(x if layer.i in self.save else None)
-            self.trunk.keep(keys[index], layer.i in self.save, x)
-        return len(keys), x
+        kept = {index: value for index, value in enumerate(outputs) if value is not None} | {depth - 1: x}
+        store.store(depth, kept)
+        return x
 
     def _layer(self: Any, index: int, layer: nn.Module, x: Any) -> Any:
         prefix: Prefix = self.prefix
@@ -127,8 +120,8 @@ def make_cheaper(model: nn.Module, arithmetic: Arithmetic, features: FeatureStor
     plain = type(model)
     device = next(model.parameters()).device
     own = {
-        "plain": plain, "arithmetic": arithmetic, "prefix": Prefix(), "device_type": device.type,
-        "features": features, "trunk": None,
+        "plain": plain, "arithmetic": arithmetic, "prefix": Prefix(), "device_type": device.type, "trunk": None,
+        "features": features,
         "__module__": plain.__module__, "__qualname__": plain.__qualname__, "__doc__": plain.__doc__,
     }  # fmt: skip
     model.__class__ = type(plain.__name__, (CheaperForward, plain), own)

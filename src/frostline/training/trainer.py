@@ -174,7 +174,8 @@ class StageTrainer(DetectionTrainer):
         check_nothing_dropped(self.known, self.train_loader, self.test_loader)
         self.features = self._keep_features()
         make_cheaper(self.detector, self.job.arithmetic, self.features)
-        if self.job.seat is not None and self.job.teacher is None:  # it listens to the layers themselves
+        # A teacher listens to the layers themselves, and a store of features stands for them.
+        if self.job.seat is not None and self.job.teacher is None and self.features is None:
             share_trunk(self.detector, self.job.seat.trunk)
         self._model_train()
         assert self.freeze is not None
