@@ -21,7 +21,6 @@ import frostline as fl
 from frostline.studies.together import group_runs
 from frostline.training import trainer as training
 from frostline.training.checkpoints import saved_tensors
-from frostline.training.features import VARYING
 from frostline.training.prepare import build_model
 from frostline.training.room import free_bytes, held_bytes, step_bytes
 
@@ -112,16 +111,6 @@ def test_schedules_and_stages_too(tiny_checkpoint: Path, tiny_data: Path, tmp_pa
         "in lockstep: baseline/seed0, gradual/seed0, freeze_1_to_6/seed0",
         "in lockstep: two_stage_3/seed0, two_stage_6/seed0",
     ]
-
-
-def test_arms_with_kept_features_have_no_trunk_beside_them(
-    tiny_checkpoint: Path, tiny_data: Path, tmp_path: Path
-) -> None:
-    arms = {"backbone": {"freeze": "backbone"}, "more": {"freeze": "0-11"}, "most": {"freeze": "0-12"}}
-    still = {key: value for key, value in VARYING.items() if key != "bgr"} | {"close_mosaic": 0}
-    apart, together, _ = both(tmp_path, tiny_checkpoint, tiny_data, arms, cache_features=True, **still)
-    for arm in arms:
-        assert_same(apart / arm / "seed0", together / arm / "seed0")
 
 
 def spoiled(arm: str, epoch: int, monkeypatch: pytest.MonkeyPatch) -> list[str]:
