@@ -10,6 +10,7 @@ import torch
 from test_cheaper_forward import batch, detector, freeze_first, step
 
 from frostline.training.arithmetic import Arithmetic
+from frostline.training.features import FeatureStore
 from frostline.training.network import follow_freeze, make_cheaper, share_trunk
 from frostline.training.trunk import Trunk, layer_keys
 
@@ -76,3 +77,15 @@ def test_a_layer_is_known_by_what_it_computes(tiny_yaml: Path) -> None:
     changed = layer_keys(layers, "fp32")
     assert changed[0] == keys[0] and not set(changed[1:]) & set(keys)
     assert layer_keys([layers[0], torch.nn.Sequential(torch.nn.Dropout(0.1))], "fp32") == keys[:1]
+
+
+def test_a_model_with_kept_features_takes_nothing_from_the_trunk(tiny_yaml: Path, tmp_path: Path) -> None:
+    trunk = Trunk()
+    store = FeatureStore(tmp_path / "features.bin", ["a", "b"], 5)
+    store.next_batch(["a", "b"])
+    step(sharing(tiny_yaml, 3, trunk))
+    model = detector(tiny_yaml, 5)
+    make_cheaper(model, Arithmetic("fp32", no_grad_prefix=True), store)
+    share_trunk(model, trunk)
+    follow_freeze(model)
+    assert_same_step(model, sharing(tiny_yaml, 5, None))

@@ -56,7 +56,7 @@ class CheaperForward:
         """Run the network; see `BaseModel._predict_once`, which this is in all but training."""
         if not self.training or profile or embed:
             return super()._predict_once(x, profile, embed)  # type: ignore[misc]
-        keys = self.prefix.keys
+        keys = self.prefix.keys if self.features is None else ()  # one of the two, or layers count twice
         outputs: list[Any] = []
         if keys:
             x, outputs = self.trunk.start(keys, self.save, x)
