@@ -147,9 +147,9 @@ def run(args: argparse.Namespace, work: Workload, repeats: int, place: Path) -> 
     print(f"  {'':<38}{'plain':>9}{'ours':>9}{'ratio':>8}")
     told: dict[str, Any] = {"workload": str(work), "repeats": repeats}
     rows = (
-        ("study", "seconds of the study", "s"),
-        ("epoch", f"seconds an epoch, {deepest(args)} layers frozen", "s"),
-        ("memory", "peak memory of the process", "MiB"),
+        ("study", "study", "s"),
+        ("epoch", f"epoch with {deepest(args)} layers frozen", "s"),
+        ("memory", "peak memory", "MiB"),
     )
     for key, title, unit in rows:
         values = {name: [getattr(one, key) for one in several] for name, several in found.items()}

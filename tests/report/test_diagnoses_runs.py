@@ -217,7 +217,7 @@ def test_a_run_that_failed_for_memory_gets_a_smaller_batch_with_the_same_steps(r
     (found,) = told(memory.out_of_memory, tmp_path)
     assert found.severity == "error" and found.detail.endswith("(batch 16)")
     assert found.try_[0] == "batch=8 nbs=64 for every arm: a step then gathers the gradients of 8 batches"
-    assert found.try_[1].startswith("amp=true") and found.try_[2].startswith("imgsz=480, not 640")
+    assert found.try_[1].startswith("precision=auto") and found.try_[2].startswith("imgsz=480, not 640")
     assert "freeze more" in found.try_[3]
 
 
@@ -226,9 +226,12 @@ def test_advice_on_memory_goes_by_what_the_run_can_do(tmp_path: Path) -> None:
     a_run(tmp_path, status="failed", reason="CUDA out of memory", settings=settings, pixels={"kind": "uint8"})
     (found,) = told(memory.out_of_memory, tmp_path)
     assert found.try_[0].startswith("batch=50 nbs=100 ") and len(found.try_) == 2
-    change(tmp_path, pixels={"kind": "uint16"}, settings={**settings, "amp": False})
+    change(tmp_path, arithmetic={"precision": "fp32"})
     (found,) = told(memory.out_of_memory, tmp_path)
-    assert "uint16 ones are trained without" in found.try_[1]
+    assert found.try_[1].startswith("precision=auto") and len(found.try_) == 3
+    change(tmp_path, arithmetic={"precision": "bf16"})
+    (found,) = told(memory.out_of_memory, tmp_path)
+    assert len(found.try_) == 2, "it is in half precision already"
 
 
 def test_a_batch_that_was_cut_in_training_is_found(tmp_path: Path) -> None:
