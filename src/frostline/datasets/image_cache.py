@@ -23,7 +23,7 @@ LAYOUT = "frostline decoded images 1"
 """In every index: another layout of the files is another name."""
 
 _ALIGNED = 64
-_SAMPLE = 16
+_SAMPLE = 5
 _MARGIN = 1.1
 
 Size = tuple[int, int]

@@ -148,6 +148,7 @@ class Study:
         """
         self.check_folder()
         data: dict[str, CheckedData] = {}
+        built: dict[Any, Any] = {}
         found = {}
         for name in self.file.arms:
             planned = self._planned(name, self.file.seeds[0])
@@ -158,7 +159,7 @@ class Study:
                 planned = replace(planned, spec=self.pretrainings.settle(planned.spec, on_step))
                 if not all(self._planned(name, seed).finished for seed in self.file.seeds):
                     self.pretrainings.check(planned.spec)
-                found[name] = (planned, checked, prepare(planned.spec, checked, self.folder))
+                found[name] = (planned, checked, prepare(planned.spec, checked, self.folder, built))
             except InputError as error:
                 raise InputError(f"arm {name}: {error}") from error
         _check_pairing(list(data.items()))

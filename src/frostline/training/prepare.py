@@ -41,6 +41,9 @@ from frostline.training.teacher import hears_nothing, open_teacher
 logger = logging.getLogger(__name__)
 
 
+Built = tuple[nn.Module, Transfer]
+
+
 @dataclass(frozen=True)
 class Prepared:
     """A run that can start.
@@ -138,6 +141,15 @@ def build_model(spec: RunSpec, names: dict[int, str]) -> tuple[nn.Module, Transf
     return model, transfer if spec.pretrain is None or spec.pretrained else _foreseen(model, transfer)
 
 
+def _built_once(spec: RunSpec, names: dict[int, str], built: dict[Any, Built]) -> Built:
+    """Build a run's model, or take the one of an earlier run that is the same; it is looked at and not changed."""
+    foreseen = spec.pretrain is not None and not spec.pretrained
+    key = (spec.start, tuple(names.items()), spec.trust, foreseen, spec.settings.get("cls_remap", True))
+    if key not in built:
+        built[key] = build_model(spec, names)
+    return built[key]
+
+
 def _foreseen(model: nn.Module, transfer: Transfer) -> Transfer:
     """Say what will have trained once the model is pretrained, which is still to come: its backbone, at the most."""
     backbone = select("backbone", model)
@@ -146,19 +158,20 @@ def _foreseen(model: nn.Module, transfer: Transfer) -> Transfer:
     return Transfer(transfer.loaded + len(transfer.fresh) - len(fresh), transfer.total, fresh, source)
 
 
-def prepare(spec: RunSpec, data: CheckedData, folder: Path) -> Prepared:
+def prepare(spec: RunSpec, data: CheckedData, folder: Path, built: dict[Any, Built] | None = None) -> Prepared:
     """Check a run against its model, its data and the disk, before anything is written.
 
     Args:
         spec: the run.
         data: from `check_data`.
         folder: where the run will go.
+        built: models that were built before, filled in, so that runs that start from the same one share it.
 
     Raises:
         InputError: see `build_model`, `open_teacher`, `freezing.BoundStage` and `machine.check_disk`; or weights in
             which nothing fits the model.
     """
-    model, transfer = build_model(spec, data.dataset.names)
+    model, transfer = _built_once(spec, data.dataset.names, {} if built is None else built)
     if transfer.source is not None and transfer.loaded == 0:
         raise InputError(f"{spec.weights}: not one tensor fits {spec.model}; are they of the same family and size?")
     teacher = open_teacher(spec.teacher, model, spec.model, spec.trust) if spec.teacher is not None else None
