@@ -57,3 +57,10 @@ def two_threads() -> Iterator[None]:
     before = torch.get_num_threads()
     yield
     torch.set_num_threads(before)
+
+
+@pytest.fixture
+def threads_of_ultralytics(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Compute with as many threads as plain Ultralytics: another number adds up in another order."""
+    for module in ("trainer", "evaluation"):
+        monkeypatch.setattr(f"frostline.training.{module}.use_all_cores", lambda: None)

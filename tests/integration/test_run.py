@@ -168,6 +168,7 @@ def test_other_settings_in_the_same_folder_are_refused_with_the_difference(
         )  # fmt: skip
 
 
+@pytest.mark.usefixtures("threads_of_ultralytics")
 def test_the_same_numbers_as_plain_ultralytics_with_freeze(
     tiny_checkpoint: Path, tiny_source: Path, tmp_path: Path
 ) -> None:
