@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import sys
+from types import FrameType
 from typing import Annotated, NoReturn
 
 import typer
@@ -91,29 +93,50 @@ def main() -> None:
     """Run the command line: 0 when all went well, 1 when some work failed, 2 for a bad input, 130 when interrupted."""
     # click knows no option whose value may be missing: a bare --shutdown means after success
     arguments = ["--shutdown=success" if word == "--shutdown" else word for word in sys.argv[1:]]
+    heard = _listen()
     try:
         status = app(arguments, standalone_mode=False)
-    except InputError as error:
-        _fail(str(error))
     except KeyboardInterrupt:  # before the command began, or as it left; within it, Typer catches it
         status = _INTERRUPTED
-    except typer.Abort:
-        _fail("not confirmed: nothing was started")
     except BrokenPipeError:  # the reader of our output went away, as `| head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
     except Exception as error:
-        if not hasattr(error, "format_message"):  # what Typer raises for a wrong option, and keeps to itself
-            raise
-        if not arguments or type(error).__name__ == "NoArgsIsHelpError":
-            error.show()  # type: ignore[attr-defined]
-            sys.exit(2)
-        context = getattr(error, "ctx", None)
-        hint = f"; see {context.command_path} --help" if context is not None else ""
-        _fail(f"{error.format_message().rstrip('.')}{hint}")
+        if not heard:
+            _tell(error, arguments)
+        status = _INTERRUPTED  # it was swallowed by what was being imported, which then failed in its own way
     if status == _INTERRUPTED:
         Console(stderr=True).print("interrupted; what was finished is kept, run the same command again")
     sys.exit(status if isinstance(status, int) else 0)
+
+
+def _listen() -> list[int]:
+    """Return a list that Ctrl-C is noted in: a library that is interrupted while it loads may not pass it on."""
+    heard: list[int] = []
+
+    def note(number: int, frame: FrameType | None) -> None:
+        heard.append(number)
+        signal.default_int_handler(number, frame)
+
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # not where it is ignored
+        signal.signal(signal.SIGINT, note)
+    return heard
+
+
+def _tell(error: Exception, arguments: list[str]) -> NoReturn:
+    """Leave with what went wrong in one line, or with the traceback of what nobody foresaw."""
+    if isinstance(error, InputError):
+        _fail(str(error))
+    if isinstance(error, typer.Abort):
+        _fail("not confirmed: nothing was started")
+    if not hasattr(error, "format_message"):  # what Typer raises for a wrong option, and keeps to itself
+        raise error
+    if not arguments or type(error).__name__ == "NoArgsIsHelpError":
+        error.show()  # type: ignore[attr-defined]
+        sys.exit(2)
+    context = getattr(error, "ctx", None)
+    hint = f"; see {context.command_path} --help" if context is not None else ""
+    _fail(f"{error.format_message().rstrip('.')}{hint}")
 
 
 def _fail(message: str) -> NoReturn:
