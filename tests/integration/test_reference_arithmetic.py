@@ -13,6 +13,7 @@ from ultralytics.models.yolo.detect import DetectionTrainer
 
 import frostline as fl
 from frostline.freezing import Stage
+from frostline.studies import Study, ablation
 from frostline.training.arithmetic import choose_arithmetic
 from frostline.training.job import StageJob
 from frostline.training.machine import MemoryPeak
@@ -82,3 +83,12 @@ def test_another_precision_is_another_run(tiny_checkpoint: Path, tiny_data: Path
     fl.train(tiny_checkpoint, tiny_data, precision="fp32", **common)
     with pytest.raises(fl.InputError, match=r"settings\.precision: fp32 there, bf16 now"):
         fl.train(tiny_checkpoint, tiny_data, precision="bf16", **common)
+
+
+def test_a_study_finds_a_wrong_precision_before_anything_is_written(
+    tiny_checkpoint: Path, tiny_data: Path, tmp_path: Path
+) -> None:
+    file = ablation(str(tiny_checkpoint), str(tiny_data), (3,), {**SETTINGS, "precision": "fp16"}, name="s")
+    with pytest.raises(fl.InputError, match="precision fp16: processors compute no convolutions in it"):
+        Study(file, tmp_path / "s").run(device="cpu")
+    assert not (tmp_path / "s").exists()

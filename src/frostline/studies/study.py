@@ -16,8 +16,9 @@ from frostline.studies.planned import PlannedRun, saved_progress
 from frostline.studies.pretraining import Pretrainings
 from frostline.studies.together import ObserverOf
 from frostline.training import CheckedData, Observer, Prepared, Run, RunSpec, check_data, prepare
+from frostline.training.arithmetic import choose_arithmetic
 from frostline.training.decoded import keeping_images
-from frostline.training.machine import check_disk, quick_collections
+from frostline.training.machine import check_disk, choose_device, quick_collections
 from frostline.training.pretraining.run import OnStep
 from frostline.training.record import LoggingObserver
 from frostline.training.spec import differences
@@ -190,6 +191,10 @@ class Study:
             InputError: see `prepare`; nothing was started then.
         """
         prepared = self.prepare(on_step)
+        chosen = choose_device(device)
+        for planned, _, ready in prepared.values():  # a precision that the device lacks is found before anything starts
+            spec = planned.spec
+            choose_arithmetic(spec.settings, chosen, deep=ready.pixels.deep, teacher=spec.teacher is not None)
         if not (self.folder / FILE).exists():
             write_text(self.folder / FILE, self.file.to_yaml())
         carrier = Carrier(
