@@ -14,7 +14,7 @@ import torch
 from ultralytics.cfg import get_cfg
 
 from frostline import InputError
-from frostline.datasets import PixelFormat
+from frostline.datasets import EIGHT_BITS, PixelFormat
 from frostline.datasets.exact import ExactDataset, read_exact, to_unit
 
 LINEAR = PixelFormat("uint16", 0.0, 65535.0, "linear")
@@ -113,6 +113,14 @@ def test_shares_of_the_range_leave_the_values_alone() -> None:
     shares = to_unit(given, PixelFormat("float32", 1.0, 5.0, "linear"))
     assert torch.equal(given, before) and torch.equal(shares, (given - 1.0) / 4.0)
     assert to_unit(given, FLOAT).data_ptr() != given.data_ptr()
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_8_bits_become_the_shares_that_ultralytics_divides_them_into(layout: torch.memory_format) -> None:
+    images = torch.arange(256, dtype=torch.uint8).repeat(2, 3, 4, 1).contiguous(memory_format=layout)
+    shares = to_unit(images, EIGHT_BITS)
+    assert torch.equal(shares, images.float() / 255)
+    assert shares.is_contiguous(memory_format=layout)
 
 
 @pytest.mark.parametrize(("kind", "pixels"), [("uint16", LINEAR), ("float32", FLOAT)])

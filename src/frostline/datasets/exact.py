@@ -77,17 +77,20 @@ def to_unit(images: torch.Tensor, pixels: PixelFormat) -> torch.Tensor:
         pixels: of the images.
 
     Returns:
-        A new tensor on the same device.
+        A new tensor on the same device, and of the same layout in memory.
     """
-    shares = (
-        unfilled(images.shape, torch.float32)
-        if images.device.type == "cpu"
-        else torch.empty_like(images, dtype=torch.float32)
-    )
+    shares = _like(images) if images.device.type == "cpu" else torch.empty_like(images, dtype=torch.float32)
     shares.copy_(images)
     if pixels.low:
         shares.sub_(pixels.low)
     return shares.div_(pixels.high - pixels.low)
+
+
+def _like(images: torch.Tensor) -> torch.Tensor:
+    if images.ndim == 4 and images.is_contiguous(memory_format=torch.channels_last):
+        count, channels, height, width = images.shape
+        return unfilled((count, height, width, channels), torch.float32).permute(0, 3, 1, 2)
+    return unfilled(images.shape, torch.float32)
 
 
 def unfilled(shape: Sequence[int], kind: torch.dtype) -> torch.Tensor:

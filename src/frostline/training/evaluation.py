@@ -117,7 +117,7 @@ class RecordingValidator(DetectionValidator):
 
     def preprocess(self, batch: dict[str, Any]) -> dict[str, Any]:
         """Move a batch to the device, with pixels in [0, 1] by the range of their format."""
-        if not self.pixels.deep:
+        if not self.pixels.deep and self.args.quantize == 16:
             return dict(super().preprocess(batch))
         return to_device(batch, self.device, self.pixels)
 

@@ -1,4 +1,4 @@
-"""Batches of more than 8 bits on their way to the network, and to the eye."""
+"""Batches on their way to the network, and to the eye."""
 
 from __future__ import annotations
 

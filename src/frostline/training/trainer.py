@@ -140,13 +140,12 @@ class StageTrainer(DetectionTrainer):
             self.features.next_batch(batch["im_file"])
         if self.job.arithmetic.channels_last:
             batch["img"] = batch["img"].contiguous(memory_format=torch.channels_last)
-        if not self.pixels.deep:
-            return dict(super().preprocess_batch(batch))
-        batch = to_device(batch, self.device, self.pixels)
-        if self.args.multi_scale:  # resizes, and divides by 255
+        if not self.args.multi_scale:
+            return to_device(batch, self.device, self.pixels)
+        if self.pixels.deep:  # Ultralytics resizes, and divides by 255
+            batch = to_device(batch, self.device, self.pixels)
             batch["img"] = batch["img"] * 255
-            return dict(super().preprocess_batch(batch))
-        return batch
+        return dict(super().preprocess_batch(batch))
 
     def plot_training_samples(self, batch: dict[str, Any], ni: int) -> None:
         """Plot a batch, tone-mapped where it has more than 8 bits."""
