@@ -205,7 +205,9 @@ def test_runs_do_not_use_albumentations_where_it_is_installed(
     info = check_det_dataset(str(tiny_data))
 
     def added(**overrides: object) -> list[object]:
-        args = get_cfg(overrides={**for_ultralytics(resolve_settings({})), "task": "detect", "mode": "train", **overrides})
+        args = get_cfg(
+            overrides={**for_ultralytics(resolve_settings({})), "task": "detect", "mode": "train", **overrides}
+        )
         built = build_split(args, info["train"], 4, info, EIGHT_BITS, mode="train", rect=False, stride=32)
         found = [one for one in built.transforms.transforms if isinstance(one, Albumentations)]
         return [inner for one in found if one.transform is not None for inner in one.transform.transforms]

@@ -34,6 +34,7 @@ def ablate(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show the runs and what they will cost; train nothing.")
     ] = False,
+    on: o.On = None,
     together: o.Together = False,
     trust_checkpoint: o.Trust = False,
     exact_resume: o.ExactResume = False,
@@ -51,7 +52,7 @@ def ablate(
 
         frostline ablate yolo11s.pt data.yaml --two-stage --preset log-chroma --dry-run
     """
-    from frostline.cli.study import run_study
+    from frostline.cli.studying import How, run_study
     from frostline.studies import Study, ablation, parse_depths, parse_seeds
 
     values = o.settings(
@@ -63,4 +64,4 @@ def ablate(
         baseline=baseline, two_stage=two_stage, seeds=parse_seeds(seeds), freeze_fresh=freeze_fresh,
         exact_resume=exact_resume,
     )  # fmt: skip
-    run_study(Study(file, project, trust_checkpoint), device, dry_run, quiet, shutdown, yes, together)
+    run_study(Study(file, project, trust_checkpoint), How(device, on, together, dry_run, quiet, shutdown, yes))

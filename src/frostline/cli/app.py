@@ -111,7 +111,7 @@ def main() -> None:
 
 
 def _listen() -> list[int]:
-    """Return a list that Ctrl-C is noted in: a library that is interrupted while it loads may not pass it on."""
+    """Return a list that Ctrl-C and SIGTERM are noted in: a library interrupted while it loads may not pass it on."""
     heard: list[int] = []
 
     def note(number: int, frame: FrameType | None) -> None:
@@ -120,6 +120,7 @@ def _listen() -> list[int]:
 
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # not where it is ignored
         signal.signal(signal.SIGINT, note)
+    signal.signal(signal.SIGTERM, note)  # as a cluster or `kill` sends it
     return heard
 
 

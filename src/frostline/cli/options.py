@@ -68,6 +68,15 @@ Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="One progress bar ins
 Together = Annotated[
     bool, typer.Option("--together", help="Train arms of a seed in lockstep: each batch is loaded once. Same results.")
 ]
+On = Annotated[
+    str | None,
+    typer.Option(
+        "--on",
+        help="Where runs are carried out: here, processes:N, ray or slurm. Default: as the study says.",
+        metavar="PLACE",
+        show_default=False,
+    ),
+]
 Shutdown = Annotated[
     str | None,
     typer.Option(

@@ -1,14 +1,20 @@
-"""Carrying out the runs of a study, one after the other or in lockstep. One that fails does not stop the others."""
+"""Carrying out the runs of a study here, one after the other or in lockstep. One that fails does not stop the others.
+
+Each run is claimed first: what another process carries out is left to it, and waited for at the end.
+"""
 
 from __future__ import annotations
 
 import gc
 import logging
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from frostline.datasets.image_cache import ImageCache
+from frostline.studies.claims import LOOK_SECONDS, Claims, TakenError
+from frostline.studies.logs import log_of, logged
 from frostline.studies.planned import PlannedRun
 from frostline.studies.pretraining import Pretrainings
 from frostline.studies.together import Group, LabelledObserver, ObserverOf, group_runs, run_together
@@ -16,9 +22,15 @@ from frostline.training import CheckedData, Observer, Prepared, Run, RunSpec, ex
 from frostline.training.lockstep import Seat
 from frostline.training.machine import choose_device
 from frostline.training.pretraining.run import OnStep
+from frostline.training.record import AbandonedError
+from frostline.training.stopping import interrupt
 
 logger = logging.getLogger(__name__)
 OnRun = Callable[[int, int, PlannedRun], None]
+
+
+class OtherError(RuntimeError):
+    """A run that failed in another process, which carried it out meanwhile."""
 
 
 @dataclass
@@ -53,6 +65,7 @@ class Carrier:
         on_run: called before each run with (its number from 1, how many, the run).
         on_step: told how pretrainings go, or None.
         images: keeps decoded images for all runs, or None.
+        keep_log: write what each run says into its log, too.
     """
 
     folder: Path
@@ -64,11 +77,22 @@ class Carrier:
     on_run: OnRun | None
     on_step: OnStep | None
     images: ImageCache | None = None
+    keep_log: bool = True
+
+    def __post_init__(self) -> None:
+        self.claims = Claims(self.folder)
 
     def in_turn(self) -> StudyOutcome:
         """Carry the runs out one after the other."""
-        done = {planned.label: self._alone(planned) for planned in self.runs}
-        return self._outcome(done)
+        return self._outcome({planned.label: self._alone(planned) for planned in self.runs})
+
+    def one(self, planned: PlannedRun) -> Run:
+        """Carry a single run out.
+
+        Raises:
+            TakenError: another process does.
+        """
+        return self._carry_out(planned, self.observer)
 
     def together(self, observer_of: ObserverOf | None = None) -> StudyOutcome:
         """Carry out in lockstep those that can share their batches, and the others one after the other.
@@ -88,7 +112,8 @@ class Carrier:
                 done[group.runs[0].label] = self._alone(group.runs[0])
         return self._outcome(done)
 
-    def _outcome(self, done: Mapping[str, Run | Exception]) -> StudyOutcome:
+    def _outcome(self, done: dict[str, Run | Exception]) -> StudyOutcome:
+        self._wait_for_others(done)
         outcome = StudyOutcome()
         for planned in self.runs:
             result = done[planned.label]
@@ -98,12 +123,31 @@ class Carrier:
                 outcome.failed.append((planned.label, _reason(result)))
         return outcome
 
+    def _wait_for_others(self, done: dict[str, Run | Exception]) -> None:
+        """Wait until every run that others carry out has ended; one that they let go of is carried out here."""
+        others = [planned for planned in self.runs if isinstance(done[planned.label], TakenError)]
+        if others:
+            self.observer.say(f"waiting for {', '.join(planned.label for planned in others)}, which others carry out")
+        while others:
+            time.sleep(LOOK_SECONDS)
+            for planned in [one for one in others if self.claims.holder(one.label) is None]:
+                run = Run.open(planned.folder)
+                if run is not None and run.status == "failed":
+                    done[planned.label] = OtherError(f"by another process: {run.record.get('reason', 'no reason')}")
+                else:
+                    done[planned.label] = self._alone(planned)
+                if not isinstance(done[planned.label], TakenError):
+                    others.remove(planned)
+
     def _alone(self, planned: PlannedRun) -> Run | Exception:
         if self.on_run is not None:
             number = next(index for index, one in enumerate(self.runs, 1) if one is planned)
             self.on_run(number, len(self.runs), planned)
         try:
             return self._carry_out(planned, self.observer)
+        except (TakenError, AbandonedError) as error:
+            self.observer.say(f"{planned.label} is {error}")
+            return error if isinstance(error, TakenError) else TakenError(str(error))
         except Exception as error:
             return self._failed(planned, error)
         finally:
@@ -123,7 +167,10 @@ class Carrier:
         results = run_together(group, self._carry_out, observer_of, device)
         for planned in group.runs:
             result = results[planned.label]
-            done[planned.label] = self._failed(planned, result) if isinstance(result, Exception) else result
+            if isinstance(result, AbandonedError):
+                result = TakenError(str(result))
+            failed = isinstance(result, Exception) and not isinstance(result, TakenError)
+            done[planned.label] = self._failed(planned, result) if failed else result
         return done
 
     def _failed(self, planned: PlannedRun, error: Exception) -> Exception:
@@ -141,10 +188,16 @@ class Carrier:
         return spec, ready
 
     def _carry_out(self, planned: PlannedRun, observer: Observer, seat: Seat | None = None) -> Run:
-        spec, ready = self._pretrained(planned)
-        return execute(
-            spec, planned.folder, device=self.device, observer=observer, prepared=ready, images=self.images, seat=seat
-        )
+        if planned.finished:  # nothing is written then
+            ready = self.prepared[planned.spec.arm][2]
+            spec = self.pretrainings.settle(planned.spec)
+            return execute(spec, planned.folder, device=self.device, observer=observer, prepared=ready)
+        log = log_of(self.folder, planned.label) if self.keep_log else None
+        with self.claims.take(planned.label).kept(interrupt) as check, logged(observer, check, log) as told:
+            spec, ready = self._pretrained(planned)
+            return execute(
+                spec, planned.folder, device=self.device, observer=told, prepared=ready, images=self.images, seat=seat
+            )
 
 
 def _reason(error: Exception) -> str:

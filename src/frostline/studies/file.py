@@ -13,6 +13,7 @@ from frostline.analysis.findings import LOWER_IS_BETTER
 from frostline.errors import InputError, did_you_mean, first_problem, shown
 from frostline.files import read_yaml
 from frostline.freezing import FreezePlan
+from frostline.studies.executors.choosing import Place
 from frostline.studies.sweep import OWN_KEYS, expand
 from frostline.training import resolve_settings
 from frostline.training.pretraining import Pretraining
@@ -22,6 +23,9 @@ from frostline.training.teacher import check_weight
 HYPOTHESIS_METRICS = (*METRICS, "AP_small", "AP_medium", "AP_large", *sorted(LOWER_IS_BETTER))
 NO_TEACHER = "none"
 """An arm's `teacher` that is none, in a study that has one."""
+
+PLACES = frozenset({"on"})
+"""Keys that decide where runs are carried out, and nothing of what comes out."""
 
 
 class _Model(BaseModel):
@@ -91,7 +95,7 @@ class StudyFile(_Model):
         arms: by name.
         hypotheses: written before the runs.
         unequal_epochs: allow arms of different length; the report then says so.
-        on: who carries the runs out; `here` is this process.
+        on: where the runs are carried out: `here` in this process, `processes:2`, `ray` or `slurm`.
         exact_resume: keep what resuming to the bit needs; see `training.exact`.
     """
 
@@ -129,13 +133,12 @@ class StudyFile(_Model):
         for name in (self.name, *self.arms):
             if not is_folder_name(name):
                 raise ValueError(f"{name!r} becomes a folder: use letters, digits, '_', '-' and '.'")
-        for taken in ("report", "shadows"):
+        for taken in ("report", "shadows", "claims", "logs", "decoded", "submitted"):
             if taken in self.arms:
-                raise ValueError(f"no arm can be called '{taken}': the study keeps its {taken} there")
+                raise ValueError(f"no arm can be called '{taken}': the study keeps its own {taken} there")
         if len(set(self.seeds)) != len(self.seeds):
             raise ValueError("a seed is given twice")
-        if self.on != "here":
-            raise ValueError(f"on: {self.on}: only 'here' is known, the runs one after the other in this process")
+        Place.parse(self.on)
         for hypothesis in self.hypotheses:
             if hypothesis.metric not in HYPOTHESIS_METRICS:
                 raise ValueError(

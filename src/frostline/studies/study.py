@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,14 @@ from frostline.datasets.image_cache import ImageCache
 from frostline.errors import InputError
 from frostline.files import holds_files, read_yaml, write_text
 from frostline.studies.carrying import Carrier, OnRun, StudyOutcome
-from frostline.studies.file import NO_TEACHER, StudyFile
-from frostline.studies.planned import PlannedRun, saved_progress
+from frostline.studies.claims import Claims
+from frostline.studies.driving import OnLook, drive
+from frostline.studies.executors.choosing import Place
+from frostline.studies.executors.making import make_executor
+from frostline.studies.file import NO_TEACHER, PLACES, StudyFile
+from frostline.studies.planned import PlannedRun
 from frostline.studies.pretraining import Pretrainings
+from frostline.studies.standing import RunState, state_of
 from frostline.studies.together import ObserverOf
 from frostline.training import CheckedData, Observer, Prepared, Run, RunSpec, check_data, prepare
 from frostline.training.arithmetic import choose_arithmetic
@@ -24,33 +30,6 @@ from frostline.training.record import LoggingObserver
 from frostline.training.spec import differences
 
 FILE = "study.yaml"
-
-
-@dataclass(frozen=True)
-class RunState:
-    """Where a run stands.
-
-    Attributes:
-        arm: its arm.
-        seed: its seed.
-        status: `waiting`, `running`, `interrupted`, `failed` or `finished`. A process that was killed leaves `running`.
-        epochs_done: epochs saved.
-        epochs: epochs in all.
-        map50: of the best checkpoint of a finished run, else None.
-        audit: `PASS`, `FAIL` or None.
-        reason: why it failed, or None.
-        folder: its folder.
-    """
-
-    arm: str
-    seed: int
-    status: str
-    epochs_done: int
-    epochs: int
-    map50: float | None
-    audit: str | None
-    reason: str | None
-    folder: Path
 
 
 class Study:
@@ -127,7 +106,7 @@ class Study:
         if not there.is_file():
             raise InputError(f"{self.folder} exists and is not a study; choose another --project")
         old = read_yaml(there, "the study's file")
-        changed = differences(old if isinstance(old, dict) else {}, self.file.to_dict())
+        changed = differences(_comparable(old if isinstance(old, dict) else {}), _comparable(self.file.to_dict()))
         if changed:
             more = f"; and {len(changed) - 5} more" if len(changed) > 5 else ""
             raise InputError(
@@ -135,11 +114,14 @@ class Study:
                 "choose another --project"
             )
 
-    def prepare(self, on_step: OnStep | None = None) -> dict[str, tuple[PlannedRun, CheckedData, Prepared]]:
+    def prepare(
+        self, on_step: OnStep | None = None, arms: Collection[str] | None = None
+    ) -> dict[str, tuple[PlannedRun, CheckedData, Prepared]]:
         """Check every arm against model, data and disk before anything is written.
 
         Args:
             on_step: told of the images of pretrainings, which are hashed and decoded; see `OnStep`.
+            arms: the only ones to look at; by default all.
 
         Returns:
             By arm: its first run, its data, and what it freezes.
@@ -152,6 +134,8 @@ class Study:
         built: dict[Any, Any] = {}
         found = {}
         for name in self.file.arms:
+            if arms is not None and name not in arms:
+                continue
             planned = self._planned(name, self.file.seeds[0])
             if planned.spec.data not in data:
                 data[planned.spec.data] = check_data(planned.spec.data)
@@ -176,8 +160,12 @@ class Study:
         on_step: OnStep | None = None,
         together: bool = False,
         observer_of: ObserverOf | None = None,
+        on: str | None = None,
+        on_look: OnLook | None = None,
     ) -> StudyOutcome:
         """Carry out every run that is not finished. A failed run does not stop the others.
+
+        Runs that another process carries out at the moment are left to it, and waited for.
 
         Args:
             device: see `training.train`.
@@ -186,17 +174,18 @@ class Study:
             on_step: told how pretrainings go; see `OnStep`.
             together: train runs that can share their batches in lockstep; the results are the same.
             observer_of: gives each run in lockstep its observer; by default `observer` is told, with the run's name.
+            on: where to, such as `processes:2`; by default as the study's file says.
+            on_look: told twice a second where runs in other processes stand.
 
         Raises:
             InputError: see `prepare`; nothing was started then.
         """
-        prepared = self.prepare(on_step)
-        chosen = choose_device(device)
-        for planned, _, ready in prepared.values():  # a precision that the device lacks is found before anything starts
-            spec = planned.spec
-            choose_arithmetic(spec.settings, chosen, deep=ready.pixels.deep, teacher=spec.teacher is not None)
-        if not (self.folder / FILE).exists():
-            write_text(self.folder / FILE, self.file.to_yaml())
+        place = self.place(on)
+        if place.kind != "here":
+            if together:
+                raise InputError("runs train in lockstep in one process: use either --together or --on")
+            return self._elsewhere(place, device, observer or LoggingObserver(), on_step, on_look)
+        prepared = self.begin(choose_device(device), on_step)
         carrier = Carrier(
             self.folder,
             self.runs(),
@@ -210,6 +199,77 @@ class Study:
         with quick_collections(), self._images(prepared) as carrier.images:
             return carrier.together(observer_of) if together else carrier.in_turn()
 
+    def place(self, on: str | None = None) -> Place:
+        """Return where the runs are carried out.
+
+        Args:
+            on: see `run`.
+
+        Raises:
+            InputError: no such place.
+        """
+        try:
+            return Place.parse(self.file.on if on is None else on)
+        except ValueError as error:
+            raise InputError(str(error)) from error
+
+    def _elsewhere(
+        self, place: Place, device: str | None, observer: Observer, on_step: OnStep | None, on_look: OnLook | None
+    ) -> StudyOutcome:
+        executor = make_executor(place, self.folder, device)
+        self.begin(executor.device, on_step)
+        observer.say(executor.describe())
+        return drive(self.folder, self.runs(), executor, device, observer.say, on_look or (lambda _: None))
+
+    def begin(
+        self, device: str | None, on_step: OnStep | None = None
+    ) -> dict[str, tuple[PlannedRun, CheckedData, Prepared]]:
+        """Check everything, and write the study's file into its folder.
+
+        Args:
+            device: that the runs are on, or None where another machine chooses it.
+            on_step: see `prepare`.
+
+        Raises:
+            InputError: see `prepare`; or a precision that the device lacks. Nothing was written then.
+        """
+        prepared = self.prepare(on_step)
+        for planned, _, ready in prepared.values() if device is not None else ():
+            spec = planned.spec
+            choose_arithmetic(spec.settings, device, deep=ready.pixels.deep, teacher=spec.teacher is not None)
+        if not (self.folder / FILE).exists():
+            write_text(self.folder / FILE, self.file.to_yaml())
+        return prepared
+
+    def run_one(self, arm: str, seed: int, *, device: str | None = None, observer: Observer | None = None) -> Run:
+        """Carry out a single run of a study that was begun, as a process that was started for it does.
+
+        Args:
+            arm: its arm.
+            seed: its seed.
+            device: see `training.train`.
+            observer: see `training.train`.
+
+        Raises:
+            InputError: see `prepare`; or there is no such run.
+            TakenError: another process carries it out.
+        """
+        planned = next((one for one in self.runs() if (one.spec.arm, one.spec.seed) == (arm, seed)), None)
+        if planned is None:
+            raise InputError(f"{self.folder}: no run {arm}/seed{seed}")
+        carrier = Carrier(
+            self.folder,
+            [planned],
+            self.prepare(arms=[arm]),
+            self.pretrainings,
+            device,
+            observer or LoggingObserver(),
+            on_run=None,
+            on_step=None,
+            keep_log=False,
+        )
+        return carrier.one(planned)
+
     def _images(
         self, prepared: dict[str, tuple[PlannedRun, CheckedData, Prepared]]
     ) -> AbstractContextManager[ImageCache | None]:
@@ -221,24 +281,13 @@ class Study:
 
     def states(self) -> list[RunState]:
         """Tell where every run stands, from what is on disk."""
-        return [_state(planned) for planned in self.runs()]
+        claims = Claims(self.folder)
+        return [state_of(planned, claims) for planned in self.runs()]
 
 
-def _state(planned: PlannedRun) -> RunState:
-    run = Run.open(planned.folder)
-    record: dict[str, Any] = run.record if run is not None else {}
-    metrics = record.get("metrics") or {}
-    return RunState(
-        arm=planned.spec.arm,
-        seed=planned.spec.seed,
-        status=str(record.get("status", "waiting")),
-        epochs_done=sum(len(p.epoch_seconds) for p in saved_progress(planned)),
-        epochs=planned.spec.epochs,
-        map50=metrics.get("ultralytics/mAP50"),
-        audit=record.get("audit"),
-        reason=record.get("reason"),
-        folder=planned.folder,
-    )
+def _comparable(file: dict[str, Any]) -> dict[str, Any]:
+    """Leave out what decides where the runs are carried out: another place gives the same study."""
+    return {key: value for key, value in file.items() if key not in PLACES}
 
 
 def _check_pairing(data: list[tuple[str, CheckedData]]) -> None:

@@ -81,3 +81,7 @@ class Run:
 
 class AuditError(RuntimeError):
     """A run whose audit failed: something was frozen in name only, or did not train."""
+
+
+class AbandonedError(RuntimeError):
+    """Another process carries the run out now. Nothing more may be written into its folder."""

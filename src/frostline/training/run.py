@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,7 @@ from frostline.training.machine import (
 )
 from frostline.training.prepare import Prepared, check_data, prepare
 from frostline.training.pretraining.cache import Kept
-from frostline.training.record import RECORD, AuditError, LoggingObserver, Observer, Run
+from frostline.training.record import RECORD, AbandonedError, AuditError, LoggingObserver, Observer, Run
 from frostline.training.settings import resolve_settings
 from frostline.training.spec import RunSpec, absolute, is_folder_name, stage_tag
 from frostline.training.stage import StageResult, StageRun, run_stage
@@ -160,11 +160,25 @@ def execute(
     check_teacher(prepared.teacher, known)
     arithmetic = choose_arithmetic(spec.settings, chosen, deep=prepared.pixels.deep, teacher=spec.teacher is not None)
     announce(spec, prepared, chosen, arithmetic, observer)
+    memory = MemoryPeak(chosen)
+    record = _first_record(spec, prepared, chosen, arithmetic, _together(known, seat))
     earlier = float(known.record.get("wall_seconds", 0.0)) if known is not None else 0.0
-    clock = time.perf_counter if seat is None else seat.seconds
-    started, memory = clock(), MemoryPeak(chosen)
-    memory.start()
-    record: dict[str, Any] = {
+    with _recorded(folder, record, memory, earlier, time.perf_counter if seat is None else seat.seconds):
+        with _images(spec, folder, prepared, images) as kept:
+            results = _stages(spec, folder, chosen, memory, observer, tag, prepared, arithmetic, kept, seat)
+            record |= collect_stages(spec, folder, results, prepared, observer.say)
+            record |= measure_run(spec, folder, chosen, prepared.imgsz, kept)
+        record["status"] = "finished" if record["audit"] == "PASS" else "failed"
+    if record["audit"] != "PASS":
+        raise AuditError(f"{folder}: the audit failed; see {folder / 'audit.json'}")
+    return Run(folder, record)
+
+
+def _first_record(
+    spec: RunSpec, prepared: Prepared, device: str, arithmetic: Arithmetic, together: list[str]
+) -> dict[str, Any]:
+    """Return what `run.json` holds when a run begins."""
+    return {
         "schema": 1,
         **spec.to_dict(),
         "status": "running",
@@ -172,36 +186,43 @@ def execute(
         "freeze_depth": depth_of(spec.plan, prepared.freezes),
         "pixels": prepared.pixels.to_dict(),
         "teacher_fingerprint": prepared.teacher,
-        "device": describe_device(chosen),
+        "device": describe_device(device),
         "arithmetic": arithmetic.to_dict(),
         "threads": usable_threads(),
         "load_average": {"start": load_average(), "end": None},
-        "together": _together(known, seat),
+        "together": together,
         "pretraining": pretraining_record(spec),
         "versions": versions(),
         "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
     }
+
+
+@contextmanager
+def _recorded(
+    folder: Path, record: dict[str, Any], memory: MemoryPeak, earlier: float, clock: Callable[[], float]
+) -> Iterator[None]:
+    """Write `run.json` when a run begins and when it ends, in whatever way it ends."""
+    started = clock()
+    memory.start()
     write_json(folder / RECORD, record)
     try:
-        with _images(spec, folder, prepared, images) as kept:
-            results = _stages(spec, folder, chosen, memory, observer, tag, prepared, arithmetic, kept, seat)
-            record |= collect_stages(spec, folder, results, prepared, observer.say)
-            record |= measure_run(spec, folder, chosen, prepared.imgsz, kept)
-        record["status"] = "finished" if record["audit"] == "PASS" else "failed"
-    except KeyboardInterrupt:
-        record["status"] = "interrupted"
+        yield
+    except AbandonedError:  # the folder is another process's by now
         raise
-    except Exception as error:
-        record |= {"status": "failed", "reason": " ".join(f"{type(error).__name__}: {error}".split())[:500]}
+    except BaseException as error:
+        record["status"] = "failed" if isinstance(error, Exception) else "interrupted"
+        if isinstance(error, Exception):
+            record["reason"] = " ".join(f"{type(error).__name__}: {error}".split())[:500]
+        _close(folder, record, memory, earlier + clock() - started)
         raise
-    finally:
-        record["wall_seconds"] = round(earlier + clock() - started, 3)
-        record["load_average"]["end"] = load_average()
-        record["peak_memory"] = memory.read()
-        write_json(folder / RECORD, record)
-    if record["audit"] != "PASS":
-        raise AuditError(f"{folder}: the audit failed; see {folder / 'audit.json'}")
-    return Run(folder, record)
+    _close(folder, record, memory, earlier + clock() - started)
+
+
+def _close(folder: Path, record: dict[str, Any], memory: MemoryPeak, seconds: float) -> None:
+    record["wall_seconds"] = round(seconds, 3)
+    record["load_average"]["end"] = load_average()
+    record["peak_memory"] = memory.read()
+    write_json(folder / RECORD, record)
 
 
 def _together(known: Run | None, seat: Seat | None) -> list[str]:

@@ -1,0 +1,42 @@
+"""The executor that a place names."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from frostline.errors import InputError
+from frostline.studies.executors.base import Executor
+from frostline.studies.executors.choosing import Place
+from frostline.studies.executors.processes import ProcessExecutor
+from frostline.training.machine import choose_device, usable_cpus
+
+
+def make_executor(place: Place, folder: Path, device: str | None) -> Executor:
+    """Make the executor of a place other than `here`.
+
+    Args:
+        place: where to.
+        folder: the study's.
+        device: as asked for; several, such as `0,1`, are dealt out.
+
+    Raises:
+        InputError: a device that is not there, or an extra that is not installed.
+    """
+    if place.kind == "processes":
+        devices = deal(device)
+        count = place.count or (max(usable_cpus() // 2, 1) if devices == ["cpu"] else len(devices))
+        return ProcessExecutor(count, devices)
+    raise InputError(f"on: {place.kind}: not built")
+
+
+def deal(device: str | None) -> list[str]:
+    """Return the devices that runs are dealt: those asked for, else every GPU, else the CPU.
+
+    Raises:
+        InputError: one of them is not there.
+    """
+    if device is None and torch.cuda.is_available():
+        return [str(number) for number in range(torch.cuda.device_count())]
+    return [choose_device(one) for one in (device.split(",") if device else [None])]
