@@ -72,7 +72,7 @@ def test_processes_carry_a_study_out(tmp_path: Path, tiny_checkpoint: Path, tiny
 def test_a_killed_process_fails_its_run_alone(tmp_path: Path, tiny_checkpoint: Path, tiny_data: Path) -> None:
     path, project = study_file(tmp_path, tiny_checkpoint, tiny_data, epochs=30), tmp_path / "study"
     process = start(path, project, "--on", "processes:2")
-    until(lambda: (project / "freeze_1_to_3" / "seed0" / "weights" / "last.pt").is_file())
+    until((project / "freeze_1_to_3" / "seed0" / "weights" / "last.pt").is_file)
     holder = Claims(project).holder("freeze_1_to_3/seed0")
     assert holder is not None
     os.kill(holder.pid, signal.SIGKILL)
@@ -132,7 +132,7 @@ def test_two_drivers_never_run_the_same_run_twice(tmp_path: Path, tiny_checkpoin
 def test_logs_are_printed_and_followed(tmp_path: Path, tiny_checkpoint: Path, tiny_data: Path) -> None:
     path, project = study_file(tmp_path, tiny_checkpoint, tiny_data, epochs=3), tmp_path / "study"
     driver = start(path, project)
-    until(lambda: (project / "logs" / "baseline" / "seed0.log").is_file())
+    until((project / "logs" / "baseline" / "seed0.log").is_file)
     words = command("study", "logs", project, "baseline", "--follow")
     told = subprocess.run(words, capture_output=True, text=True, check=False, timeout=300)
     driver.communicate(timeout=300)

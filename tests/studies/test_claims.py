@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -116,10 +117,8 @@ def rush(claims: Claims, count: int) -> int:
 
     def want() -> None:
         gate.wait()
-        try:
+        with suppress(TakenError):
             got.append(claims.take(LABEL))
-        except TakenError:
-            pass
 
     threads = [threading.Thread(target=want) for _ in range(count)]
     for thread in threads:
