@@ -93,7 +93,7 @@ def epoch_of(args: argparse.Namespace, arms: int, data: str, side: str) -> tuple
     """Run a study of few epochs and one of more; return the seconds an epoch of all arms, and the peak memory."""
     seconds, peak = [], 0
     for epochs in EPOCHS:
-        folder = args.out / "together" / f"{arms}_arms_{epochs}_epochs_{side}"
+        folder = args.out / "together" / f"{arms}_arms_{epochs}_epochs_{side.replace(' ', '_')}"
         shutil.rmtree(folder, ignore_errors=True)
         folder.parent.mkdir(parents=True, exist_ok=True)
         file = study_file(args, data, arms, epochs, folder.with_suffix(".yaml"))

@@ -35,7 +35,11 @@ def ablate(
         bool, typer.Option("--dry-run", help="Show the runs and what they will cost; train nothing.")
     ] = False,
     on: o.On = None,
+    ray_address: o.RayAddress = None,
+    gpus_per_run: o.GpusPerRun = None,
+    cpus_per_run: o.CpusPerRun = None,
     together: o.Together = False,
+    track: o.Track = None,
     trust_checkpoint: o.Trust = False,
     exact_resume: o.ExactResume = False,
     quiet: o.Quiet = False,
@@ -64,4 +68,7 @@ def ablate(
         baseline=baseline, two_stage=two_stage, seeds=parse_seeds(seeds), freeze_fresh=freeze_fresh,
         exact_resume=exact_resume,
     )  # fmt: skip
-    run_study(Study(file, project, trust_checkpoint), How(device, on, together, dry_run, quiet, shutdown, yes))
+    how = How(
+        device, on, together, dry_run, quiet, shutdown, yes, track, o.ray(ray_address, gpus_per_run, cpus_per_run)
+    )
+    run_study(Study(file, project, trust_checkpoint), how)

@@ -77,6 +77,41 @@ On = Annotated[
         show_default=False,
     ),
 ]
+Track = Annotated[
+    str | None,
+    typer.Option(
+        "--track",
+        help="Keep runs in a tracker, too: mlflow, tensorboard or wandb. Default: as the study says, else none.",
+        metavar="TRACKER",
+        show_default=False,
+    ),
+]
+RayAddress = Annotated[
+    str | None,
+    typer.Option(
+        "--ray-address",
+        help="Ray cluster to use. Default: one is started here.",
+        metavar="HOST:PORT",
+        show_default=False,
+    ),
+]
+GpusPerRun = Annotated[
+    float | None,
+    typer.Option("--gpus-per-run", help="With Ray: GPUs for a run; 0.5 puts two on each.", min=0, show_default=False),
+]
+CpusPerRun = Annotated[
+    float | None,
+    typer.Option("--cpus-per-run", help="With Ray: CPU cores for a run. Default: 2.", min=0, show_default=False),
+]
+TrackRun = Annotated[
+    str | None,
+    typer.Option(
+        "--track",
+        help="Keep the run in a tracker, too: mlflow, tensorboard or wandb.",
+        metavar="TRACKER",
+        show_default=False,
+    ),
+]
 Shutdown = Annotated[
     str | None,
     typer.Option(
@@ -107,6 +142,20 @@ def settings(pairs: list[str] | None, **named: Any) -> dict[str, Any]:
                 raise InputError(f"{key} is given twice: as --{key} and as {key}=")
             values[key] = value
     return values
+
+
+def ray(address: str | None, gpus: float | None, cpus: float | None) -> dict[str, Any]:
+    """Join the options of a Ray cluster; one that was not given is left out.
+
+    Raises:
+        InputError: no cores for a run.
+    """
+    from frostline.errors import InputError
+
+    if cpus == 0:
+        raise InputError("--cpus-per-run 0: a run needs a part of a core at least")
+    given = {"address": address, "gpus_per_run": gpus, "cpus_per_run": cpus}
+    return {key: value for key, value in given.items() if value is not None}
 
 
 def plan(freeze: str | None, train_only: str | None) -> FreezePlan:

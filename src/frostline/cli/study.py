@@ -27,7 +27,11 @@ def run(
         bool, typer.Option("--dry-run", help="Show the runs and what they will cost; train nothing.")
     ] = False,
     on: o.On = None,
+    ray_address: o.RayAddress = None,
+    gpus_per_run: o.GpusPerRun = None,
+    cpus_per_run: o.CpusPerRun = None,
     together: o.Together = False,
+    track: o.Track = None,
     trust_checkpoint: o.Trust = False,
     quiet: o.Quiet = False,
     shutdown: o.Shutdown = None,
@@ -44,11 +48,15 @@ def run(
         frostline study run runs/freeze-depth --quiet --together
 
         frostline study run examples/freeze_depth.yaml --on processes:2
+
+        frostline study run examples/freeze_depth.yaml --on ray --gpus-per-run 0.5 --cpus-per-run 4
     """
     from frostline.cli.studying import How, run_study
     from frostline.studies import Study
 
-    how = How(device, on, together, dry_run, quiet, shutdown, yes)
+    how = How(
+        device, on, together, dry_run, quiet, shutdown, yes, track, o.ray(ray_address, gpus_per_run, cpus_per_run)
+    )
     run_study(Study.from_yaml(study, project, trust_checkpoint), how)
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -28,6 +29,8 @@ class How:
     quiet: bool = False
     shutdown: str | None = None
     yes: bool = False
+    track: str | None = None
+    ray: Mapping[str, Any] = field(default_factory=dict)
 
 
 def run_study(study: Study, how: How) -> None:
@@ -37,7 +40,7 @@ def run_study(study: Study, how: How) -> None:
     from frostline.cli.watch import QuietObserver, observer_of, steps, watching
     from frostline.training.power import powering_off
 
-    place = study.place(how.on)
+    place, tracker = study.place(how.on), study.tracker(how.track)
     if how.dry_run:
         print_dry_run(study, how.device)
         return
@@ -55,13 +58,26 @@ def run_study(study: Study, how: How) -> None:
                 outcome = study.run(
                     device=how.device, observer=observer, on_run=on_run, on_step=on_step, together=how.together,
                     observer_of=observer_of(observer), on=how.on, on_look=on_look,
+                    track=how.track, ray=how.ray,
                 )  # fmt: skip
         if not outcome.complete:
             note_failure()
+    if tracker is not None and outcome.complete:
+        keep_report(study, tracker)
     print_states(study.states())
     typer.echo(f"{study.folder}")
     if not outcome.complete:
         raise typer.Exit(1)
+
+
+def keep_report(study: Study, tracker: str) -> None:
+    """Write the study's report, and keep it with the tracker's experiment."""
+    from frostline.report import Report
+    from frostline.training.tracking import tracking_study
+
+    page = Report.from_study(study).write(study.folder / "report")
+    typer.echo(f"{page}")
+    tracking_study(tracker, study.file.name, study.folder, [page, page.parent / "report.json"])
 
 
 def print_logs(study: Study, run: str | None, lines: int) -> dict[Path, int]:

@@ -37,6 +37,7 @@ def train(
     name: Annotated[str | None, typer.Option("--name", help="The run folder. Default: after the plan.")] = None,
     trust_checkpoint: o.Trust = False,
     exact_resume: o.ExactResume = False,
+    track: o.TrackRun = None,
     quiet: o.Quiet = False,
     shutdown: o.Shutdown = None,
     yes: o.Yes = False,
@@ -80,6 +81,7 @@ def train(
         preset,
         trust_checkpoint,
         exact_resume,
+        track,
         quiet,
         shutdown,
         yes,
@@ -113,6 +115,7 @@ def two_stage(
     name: Annotated[str | None, typer.Option("--name", help="The run folder. Default: after the plan.")] = None,
     trust_checkpoint: o.Trust = False,
     exact_resume: o.ExactResume = False,
+    track: o.TrackRun = None,
     quiet: o.Quiet = False,
     shutdown: o.Shutdown = None,
     yes: o.Yes = False,
@@ -163,6 +166,7 @@ def two_stage(
         preset,
         trust_checkpoint,
         exact_resume,
+        track,
         quiet,
         shutdown,
         yes,
@@ -184,8 +188,8 @@ def _plan(path: Path | None, freeze: str | None, train_only: str | None, freeze_
 
 def _run(
     model: str, data: str, plan: FreezePlan, weights: str | None, teacher: str | None, project: Path,
-    name: str | None, seed: int, device: str | None, preset: str | None, trust: bool, exact: bool, quiet: bool,
-    shutdown: str | None, yes: bool, values: dict[str, Any],
+    name: str | None, seed: int, device: str | None, preset: str | None, trust: bool, exact: bool, track: str | None,
+    quiet: bool, shutdown: str | None, yes: bool, values: dict[str, Any],
 ) -> None:  # fmt: skip
     from frostline.cli.watch import watching
     from frostline.training import AuditError
@@ -196,7 +200,8 @@ def _run(
         with powering_off(shutdown, confirm(yes)), watching(quiet) as observer:
             run = train_run(
                 model, data, plan, weights=weights, teacher=teacher, project=project, name=name, seed=seed,
-                device=device, preset=preset, trust=trust, exact_resume=exact, observer=observer, **values,
+                device=device, preset=preset, trust=trust, exact_resume=exact, track=track,
+                observer=observer, **values,
             )  # fmt: skip
     except AuditError as error:
         typer.echo(f"error: {error}", err=True)

@@ -24,6 +24,7 @@ from frostline.training.machine import choose_device
 from frostline.training.pretraining.run import OnStep
 from frostline.training.record import AbandonedError
 from frostline.training.stopping import interrupt
+from frostline.training.tracking import Track
 
 logger = logging.getLogger(__name__)
 OnRun = Callable[[int, int, PlannedRun], None]
@@ -66,6 +67,8 @@ class Carrier:
         on_step: told how pretrainings go, or None.
         images: keeps decoded images for all runs, or None.
         keep_log: write what each run says into its log, too.
+        track: the tracker that keeps the runs, or None.
+        experiment: what it keeps them as.
     """
 
     folder: Path
@@ -78,6 +81,8 @@ class Carrier:
     on_step: OnStep | None
     images: ImageCache | None = None
     keep_log: bool = True
+    track: str | None = None
+    experiment: str = ""
 
     def __post_init__(self) -> None:
         self.claims = Claims(self.folder)
@@ -196,7 +201,14 @@ class Carrier:
         with self.claims.take(planned.label).kept(interrupt) as check, logged(observer, check, log) as told:
             spec, ready = self._pretrained(planned)
             return execute(
-                spec, planned.folder, device=self.device, observer=told, prepared=ready, images=self.images, seat=seat
+                spec,
+                planned.folder,
+                device=self.device,
+                observer=told,
+                prepared=ready,
+                images=self.images,
+                seat=seat,
+                track=Track(self.track, self.experiment, planned.label) if self.track is not None else None,
             )
 
 

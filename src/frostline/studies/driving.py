@@ -38,7 +38,13 @@ OnLook = Callable[[Sequence[Standing]], None]
 
 
 def drive(
-    folder: Path, runs: Sequence[PlannedRun], executor: Executor, device: str | None, say: Say, on_look: OnLook
+    folder: Path,
+    runs: Sequence[PlannedRun],
+    executor: Executor,
+    device: str | None,
+    say: Say,
+    on_look: OnLook,
+    track: str | None = None,
 ) -> StudyOutcome:
     """Carry out every run that is not finished.
 
@@ -49,6 +55,7 @@ def drive(
         device: asked for, or None.
         say: takes lines for the user.
         on_look: told twice a second where the runs stand.
+        track: the tracker that keeps them, or None.
 
     Raises:
         KeyboardInterrupt: the user stopped it, here or by `frostline study cancel`; every run has been stopped then.
@@ -60,7 +67,7 @@ def drive(
     try:
         for planned in runs:
             if not planned.finished:
-                handles[planned.label] = executor.submit(Order.of(planned, folder, device))
+                handles[planned.label] = executor.submit(Order.of(planned, folder, device, track))
         while True:
             standing = [Standing(run, _state(run, handles)) for run in runs]
             on_look(standing)
@@ -69,7 +76,7 @@ def drive(
                 if one.state == "taken":
                     _say_once(f"{label} is {_holder(claims, label)}; waiting for it", told, say)
                     if claims.holder(label) is None and not _failed_elsewhere(one.planned):
-                        handles[label] = executor.submit(Order.of(one.planned, folder, device))
+                        handles[label] = executor.submit(Order.of(one.planned, folder, device, track))
                 elif one.state == "failed":
                     _say_once(f"{label} failed: {handles[label].reason}", told, say)
             if all(_is_over(one, claims) for one in standing):

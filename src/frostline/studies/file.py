@@ -14,6 +14,7 @@ from frostline.errors import InputError, did_you_mean, first_problem, shown
 from frostline.files import read_yaml
 from frostline.freezing import FreezePlan
 from frostline.studies.executors.choosing import Place
+from frostline.studies.executors.ray import RaySettings
 from frostline.studies.sweep import OWN_KEYS, expand
 from frostline.training import resolve_settings
 from frostline.training.pretraining import Pretraining
@@ -24,8 +25,8 @@ HYPOTHESIS_METRICS = (*METRICS, "AP_small", "AP_medium", "AP_large", *sorted(LOW
 NO_TEACHER = "none"
 """An arm's `teacher` that is none, in a study that has one."""
 
-PLACES = frozenset({"on"})
-"""Keys that decide where runs are carried out, and nothing of what comes out."""
+PLACES = frozenset({"on", "track", "ray"})
+"""Keys that decide where runs are carried out and kept, and nothing of what comes out."""
 
 
 class _Model(BaseModel):
@@ -96,6 +97,8 @@ class StudyFile(_Model):
         hypotheses: written before the runs.
         unequal_epochs: allow arms of different length; the report then says so.
         on: where the runs are carried out: `here` in this process, `processes:2`, `ray` or `slurm`.
+        track: `mlflow`, `tensorboard` or `wandb`: keeps the runs, too; None for none.
+        ray: how runs are placed on a Ray cluster.
         exact_resume: keep what resuming to the bit needs; see `training.exact`.
     """
 
@@ -111,6 +114,8 @@ class StudyFile(_Model):
     unequal_epochs: bool = False
     on: str = "here"
     exact_resume: bool = False
+    track: str | None = None
+    ray: RaySettings | None = None
 
     @field_validator("seeds", mode="before")
     @classmethod

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +16,7 @@ from frostline.studies.claims import Claims
 from frostline.studies.driving import OnLook, drive
 from frostline.studies.executors.choosing import Place
 from frostline.studies.executors.making import make_executor
+from frostline.studies.executors.ray import RaySettings
 from frostline.studies.file import NO_TEACHER, PLACES, StudyFile
 from frostline.studies.planned import PlannedRun
 from frostline.studies.pretraining import Pretrainings
@@ -28,6 +29,7 @@ from frostline.training.machine import check_disk, choose_device, quick_collecti
 from frostline.training.pretraining.run import OnStep
 from frostline.training.record import LoggingObserver
 from frostline.training.spec import differences
+from frostline.training.tracking import check_tracker
 
 FILE = "study.yaml"
 
@@ -162,6 +164,8 @@ class Study:
         observer_of: ObserverOf | None = None,
         on: str | None = None,
         on_look: OnLook | None = None,
+        track: str | None = None,
+        ray: Mapping[str, Any] | None = None,
     ) -> StudyOutcome:
         """Carry out every run that is not finished. A failed run does not stop the others.
 
@@ -176,15 +180,23 @@ class Study:
             observer_of: gives each run in lockstep its observer; by default `observer` is told, with the run's name.
             on: where to, such as `processes:2`; by default as the study's file says.
             on_look: told twice a second where runs in other processes stand.
+            track: `mlflow`, `tensorboard` or `wandb` keep the runs, too, `none` keeps them nowhere else; by default as
+                the study's file says.
+            ray: settings of `RaySettings` in place of the study's file's.
 
         Raises:
             InputError: see `prepare`; nothing was started then.
         """
+        tracker = self.tracker(track)
+        if tracker in ("wandb", "tensorboard") and together:
+            raise InputError(f"{tracker} has one run open in a process: use either --together or --track {tracker}")
         place = self.place(on)
+        if ray and place.kind != "ray":
+            raise InputError(f"{', '.join(sorted(ray))}: for runs on a Ray cluster: use it with --on ray")
         if place.kind != "here":
             if together:
                 raise InputError("runs train in lockstep in one process: use either --together or --on")
-            return self._elsewhere(place, device, observer or LoggingObserver(), on_step, on_look)
+            return self._elsewhere(place, device, observer or LoggingObserver(), on_step, on_look, tracker, ray)
         prepared = self.begin(choose_device(device), on_step)
         carrier = Carrier(
             self.folder,
@@ -195,6 +207,8 @@ class Study:
             observer or LoggingObserver(),
             on_run,
             on_step,
+            track=tracker,
+            experiment=self.file.name,
         )
         with quick_collections(), self._images(prepared) as carrier.images:
             return carrier.together(observer_of) if together else carrier.in_turn()
@@ -213,13 +227,32 @@ class Study:
         except ValueError as error:
             raise InputError(str(error)) from error
 
+    def tracker(self, track: str | None = None) -> str | None:
+        """Return the tracker that keeps the runs, or None.
+
+        Args:
+            track: see `run`.
+
+        Raises:
+            InputError: no such tracker, or it is not installed.
+        """
+        return check_tracker(self.file.track if track is None else track)
+
     def _elsewhere(
-        self, place: Place, device: str | None, observer: Observer, on_step: OnStep | None, on_look: OnLook | None
+        self,
+        place: Place,
+        device: str | None,
+        observer: Observer,
+        on_step: OnStep | None,
+        on_look: OnLook | None,
+        track: str | None,
+        ray: Mapping[str, Any] | None,
     ) -> StudyOutcome:
-        executor = make_executor(place, self.folder, device)
+        placed = (self.file.ray or RaySettings()).model_copy(update=dict(ray or {}))
+        executor = make_executor(place, self.folder, device, placed)
         self.begin(executor.device, on_step)
         observer.say(executor.describe())
-        return drive(self.folder, self.runs(), executor, device, observer.say, on_look or (lambda _: None))
+        return drive(self.folder, self.runs(), executor, device, observer.say, on_look or (lambda _: None), track)
 
     def begin(
         self, device: str | None, on_step: OnStep | None = None
@@ -241,7 +274,15 @@ class Study:
             write_text(self.folder / FILE, self.file.to_yaml())
         return prepared
 
-    def run_one(self, arm: str, seed: int, *, device: str | None = None, observer: Observer | None = None) -> Run:
+    def run_one(
+        self,
+        arm: str,
+        seed: int,
+        *,
+        device: str | None = None,
+        observer: Observer | None = None,
+        track: str | None = None,
+    ) -> Run:
         """Carry out a single run of a study that was begun, as a process that was started for it does.
 
         Args:
@@ -249,6 +290,7 @@ class Study:
             seed: its seed.
             device: see `training.train`.
             observer: see `training.train`.
+            track: see `training.train`.
 
         Raises:
             InputError: see `prepare`; or there is no such run.
@@ -267,6 +309,8 @@ class Study:
             on_run=None,
             on_step=None,
             keep_log=False,
+            track=check_tracker(track),
+            experiment=self.file.name,
         )
         return carrier.one(planned)
 

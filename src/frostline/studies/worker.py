@@ -18,7 +18,9 @@ FINISHED, FAILED, BAD_INPUT, TAKEN, INTERRUPTED = 0, 1, 2, 75, 130
 logger = logging.getLogger("frostline.worker")
 
 
-def work(folder: Path, arm: str, seed: int, device: str | None = None, trust: bool = False) -> int:
+def work(
+    folder: Path, arm: str, seed: int, device: str | None = None, trust: bool = False, track: str | None = None
+) -> int:
     """Carry out a run, and return the exit status.
 
     Args:
@@ -27,6 +29,7 @@ def work(folder: Path, arm: str, seed: int, device: str | None = None, trust: bo
         seed: of the run.
         device: see `training.train`.
         trust: open checkpoints without the restricted loader.
+        track: see `training.train`.
     """
     from frostline.errors import InputError
     from frostline.studies.claims import TakenError
@@ -34,7 +37,7 @@ def work(folder: Path, arm: str, seed: int, device: str | None = None, trust: bo
     from frostline.training.record import AbandonedError
 
     try:
-        Study.from_yaml(folder, trust=trust).run_one(arm, seed, device=device)
+        Study.from_yaml(folder, trust=trust).run_one(arm, seed, device=device, track=track)
     except (TakenError, AbandonedError) as error:
         logger.info("%s/seed%d is %s", arm, seed, error)
         return TAKEN
@@ -58,6 +61,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("seed", type=int)
     parser.add_argument("--device")
     parser.add_argument("--trust-checkpoint", action="store_true")
+    parser.add_argument("--track")
     parser.add_argument("--with-parent", type=int, metavar="PID", help="end when this process, which starts it, ends")
     given = parser.parse_args(arguments)
     # import costs seconds: a signal that arrives meanwhile ends it, too
@@ -69,7 +73,7 @@ def main(arguments: list[str] | None = None) -> int:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", stream=sys.stdout)
     for noisy in ("matplotlib", "numba", "PIL", "fontTools", "urllib3"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
-    return work(given.folder, given.arm, given.seed, given.device, given.trust_checkpoint)
+    return work(given.folder, given.arm, given.seed, given.device, given.trust_checkpoint, given.track)
 
 
 if __name__ == "__main__":

@@ -22,6 +22,7 @@ from frostline.datasets.image_cache import ImageCache
 from frostline.training.folding import fused_copy
 from frostline.training.images import float32_convolutions, pictures, to_device
 from frostline.training.machine import hushed, use_all_cores
+from frostline.training.tracking.quiet import without_telemetry
 
 NO_TIME_LIMIT = 1e6
 """Seconds an image that NMS may take. Ultralytics' own limit drops the images that come after it."""
@@ -94,6 +95,11 @@ class RecordingValidator(DetectionValidator):
     advance: Callable[[int], None] | None = None
     fused: bool = False
     images: ImageCache | None = None
+
+    def run_callbacks(self, event: str) -> None:
+        """Run what listens to an event, but for usage analytics, which each validation adds."""
+        without_telemetry(self.callbacks)
+        super().run_callbacks(event)
 
     def get_model(self, model: Any, trainer: Any = None) -> Any:
         """Return what is validated: Ultralytics' choice, or in training a copy of it that computes faster."""

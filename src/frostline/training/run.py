@@ -33,6 +33,7 @@ from frostline.training.spec import RunSpec, absolute, is_folder_name, stage_tag
 from frostline.training.stage import StageResult, StageRun, run_stage
 from frostline.training.start import announce, check_folder, check_teacher
 from frostline.training.teacher import check_weight
+from frostline.training.tracking import Track, Tracker, check_tracker, tracked
 
 
 def train(
@@ -51,6 +52,7 @@ def train(
     exact_resume: bool = False,
     observer: Observer | None = None,
     tag: str | None = None,
+    track: str | None = None,
     **settings: Any,
 ) -> Run:
     """Train one run, or what is left of it.
@@ -70,6 +72,7 @@ def train(
         exact_resume: keep what a resume needs to end with the very weights of an uninterrupted run.
         observer: told how it goes; by default the log.
         tag: stands in the summary line of a single stage; by default the name.
+        track: `mlflow`, `tensorboard` or `wandb`: keep the run there, too, in an experiment called as `project` is.
         settings: any training argument of Ultralytics (`epochs=50, imgsz=1280`).
 
     Returns:
@@ -103,7 +106,9 @@ def train(
         exact_resume=exact_resume,
         teacher=absolute(teacher) if teacher is not None else None,
     )
-    return execute(spec, Path(project) / arm, device=device, observer=observer, tag=tag)
+    tracker = check_tracker(track)
+    kept = Track(tracker, Path(project).name or "frostline", arm) if tracker is not None else None
+    return execute(spec, Path(project) / arm, device=device, observer=observer, tag=tag, track=kept)
 
 
 def plan_name(plan: FreezePlan) -> str:
@@ -133,6 +138,7 @@ def execute(
     tag: str | None = None,
     images: ImageCache | None = None,
     seat: Seat | None = None,
+    track: Track | None = None,
 ) -> Run:
     """Carry a run out in a folder, or what is left of it; a finished one is returned as it is.
 
@@ -145,6 +151,7 @@ def execute(
         tag: see `train`.
         images: keeps decoded images for several runs; by default the run keeps its own.
         seat: its place among runs in lockstep; by default it runs by itself.
+        track: what a tracker keeps it as, or None.
 
     Raises:
         InputError: see `prepare`; or the folder is taken.
@@ -163,9 +170,10 @@ def execute(
     memory = MemoryPeak(chosen)
     record = _first_record(spec, prepared, chosen, arithmetic, _together(known, seat))
     earlier = float(known.record.get("wall_seconds", 0.0)) if known is not None else 0.0
-    with _recorded(folder, record, memory, earlier, time.perf_counter if seat is None else seat.seconds):
+    clock = time.perf_counter if seat is None else seat.seconds
+    with tracked(track, folder, record) as tracker, _recorded(folder, record, memory, earlier, clock):
         with _images(spec, folder, prepared, images) as kept:
-            results = _stages(spec, folder, chosen, memory, observer, tag, prepared, arithmetic, kept, seat)
+            results = _stages(spec, folder, chosen, memory, observer, tag, prepared, arithmetic, kept, seat, tracker)
             record |= collect_stages(spec, folder, results, prepared, observer.say)
             record |= measure_run(spec, folder, chosen, prepared.imgsz, kept)
         record["status"] = "finished" if record["audit"] == "PASS" else "failed"
@@ -267,6 +275,7 @@ def _stages(
     arithmetic: Arithmetic,
     images: ImageCache | None,
     seat: Seat | None,
+    tracker: Tracker | None,
 ) -> list[StageResult]:
     stages = spec.plan.stages
     results: list[StageResult] = []
@@ -297,6 +306,7 @@ def _stages(
                     arithmetic=arithmetic,
                     images=images,
                     seat=seat,
+                    callbacks=tracker.stage(number, len(stages)) if tracker is not None else {},
                 ),
                 memory,
                 on_epoch,

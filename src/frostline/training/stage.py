@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -58,6 +58,7 @@ class StageRun:
         arithmetic: how the network computes.
         images: keeps images decoded, or None.
         seat: its place among runs in lockstep, or None.
+        callbacks: of a tracker, by Ultralytics' event.
     """
 
     number: int
@@ -77,6 +78,7 @@ class StageRun:
     arithmetic: Arithmetic = field(default_factory=Arithmetic)
     images: ImageCache | None = None
     seat: Seat | None = None
+    callbacks: Mapping[str, Callable[..., Any]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -214,6 +216,8 @@ def _train(job: StageRun, state: str, memory: MemoryPeak, on_epoch: OnEpoch, say
             job.arithmetic, job.images, bool(job.settings.get("direct_mosaic")), features, job.seat,
         ),
     )  # fmt: skip
+    for event, call in job.callbacks.items():
+        trainer.add_callback(event, call)
     try:
         with filling_memory(bool(job.settings.get("fill_uninitialized_memory", True))):
             trainer.train()

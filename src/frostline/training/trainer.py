@@ -49,6 +49,7 @@ from frostline.training.saving import (
     trim_rows,
 )
 from frostline.training.teacher import check_untouched, exact_fingerprint, projectors_of, student_of, teacher_of
+from frostline.training.tracking.quiet import without_telemetry
 
 
 class StageTrainer(DetectionTrainer):
@@ -76,6 +77,7 @@ class StageTrainer(DetectionTrainer):
         self._spent = 0.0  # seconds trained before an interruption
         self.exact = ExactResume() if job.exact else None
         super().__init__(overrides=overrides)
+        without_telemetry(self.callbacks)
         if self.device.type == "cpu":
             use_all_cores()
         # Ultralytics forces 0 on a CPU; what the user named holds there too.

@@ -27,6 +27,7 @@ class Order:
         epochs: of the run, all stages together.
         device: `cpu`, `mps`, a GPU's number, or None to let the executor or the run choose.
         trust: open checkpoints without the restricted loader.
+        track: the tracker that keeps it, or None.
     """
 
     study: Path
@@ -36,13 +37,14 @@ class Order:
     epochs: int
     device: str | None = None
     trust: bool = False
+    track: str | None = None
 
     @classmethod
-    def of(cls, planned: PlannedRun, study: Path, device: str | None) -> Order:
+    def of(cls, planned: PlannedRun, study: Path, device: str | None, track: str | None = None) -> Order:
         """Make the order of a run of a study."""
         spec = planned.spec
         there = study.absolute()
-        return cls(there, spec.arm, spec.seed, planned.folder.absolute(), spec.epochs, device, spec.trust)
+        return cls(there, spec.arm, spec.seed, planned.folder.absolute(), spec.epochs, device, spec.trust, track)
 
     @property
     def label(self) -> str:
@@ -65,6 +67,7 @@ class Order:
         return [
             python or sys.executable, "-m", "frostline.studies.worker", str(self.study), self.arm, str(self.seed),
             *([] if device is None else ["--device", device]), *(["--trust-checkpoint"] if self.trust else []),
+            *([] if self.track is None else ["--track", self.track]),
         ]  # fmt: skip
 
 

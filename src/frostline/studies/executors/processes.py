@@ -11,7 +11,7 @@ from pathlib import Path
 
 from frostline.errors import InputError
 from frostline.studies.executors.base import ENDED, Executor, Handle, Order, State, reason_of
-from frostline.studies.worker import BAD_INPUT, FINISHED, INTERRUPTED, TAKEN
+from frostline.studies.executors.endings import ending, last_error, words_of
 from frostline.training.machine import usable_threads
 
 PATIENCE_SECONDS = 8.0
@@ -50,8 +50,7 @@ class ProcessHandle(Handle):
         status = self._process.poll()
         if status is None:
             return "running"
-        known: dict[int, State] = {FINISHED: "finished", TAKEN: "taken", INTERRUPTED: "interrupted"}
-        return known.get(status, "interrupted" if self._cancelled else "failed")
+        return ending(status, self._cancelled)
 
     @property
     def reason(self) -> str | None:
@@ -59,9 +58,7 @@ class ProcessHandle(Handle):
         if self._process is None or self._now() != "failed":
             return None
         status = self._process.returncode
-        if status == BAD_INPUT:
-            return _last_line(self.log)
-        return reason_of(self._order, _words(status))
+        return last_error(self.log, status) or reason_of(self._order, words_of(status))
 
     def wait(self, seconds: float | None = None) -> State:
         """Wait until it has ended, or for so long."""
@@ -161,20 +158,3 @@ def _kill(process: subprocess.Popen[bytes]) -> None:
     except ProcessLookupError:
         return
     process.wait()
-
-
-def _words(status: int) -> str:
-    if status == -signal.SIGKILL:
-        return "its process was killed (signal 9), as a machine does that runs out of memory"
-    if status < 0:
-        return f"its process was ended by signal {-status} ({signal.Signals(-status).name})"
-    return f"its process ended with status {status}"
-
-
-def _last_line(log: Path) -> str:
-    try:
-        lines = [line.strip() for line in log.read_text(encoding="utf-8", errors="replace").splitlines()]
-    except OSError:
-        return f"see {log}"
-    said = [line.split("error: ", 1)[1] for line in lines if "error: " in line]
-    return said[-1] if said else f"see {log}"
