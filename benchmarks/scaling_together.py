@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import shutil
 import subprocess
@@ -90,7 +91,16 @@ def arms_together(
 
 
 def epoch_of(args: argparse.Namespace, arms: int, data: str, side: str) -> tuple[float, int]:
-    """Run a study of few epochs and one of more; return the seconds an epoch of all arms, and the peak memory."""
+    """Run a study of few epochs and one of more; return the seconds an epoch of all arms, and the peak memory.
+
+    What was measured before is read.
+    """
+    known = (
+        args.out / "points" / f"arms_{arms}_{side.replace(' ', '_')}_{args.arms_size}_{args.steps}x{args.batch}.json"
+    )
+    if known.is_file():
+        epoch, high = json.loads(known.read_text(encoding="utf-8"))
+        return float(epoch), int(high)
     seconds, peak = [], 0
     for epochs in EPOCHS:
         folder = args.out / "together" / f"{arms}_arms_{epochs}_epochs_{side.replace(' ', '_')}"
@@ -101,4 +111,6 @@ def epoch_of(args: argparse.Namespace, arms: int, data: str, side: str) -> tuple
         took, high = watched([*words, *WAYS[side]], folder.with_suffix(".log"))
         seconds.append(took)
         peak = max(peak, high)
-    return (seconds[1] - seconds[0]) / (EPOCHS[1] - EPOCHS[0]), peak
+    epoch = (seconds[1] - seconds[0]) / (EPOCHS[1] - EPOCHS[0])
+    known.write_text(json.dumps([epoch, peak]) + "\n", encoding="utf-8")
+    return epoch, peak
