@@ -87,7 +87,8 @@ def test_a_store_that_cannot_be_reached_costs_a_warning_and_no_run(
     tmp_path: Path, tiny_checkpoint: Path, tiny_data: Path, monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:  # fmt: skip
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'no' / 'such' / 'folder' / 'x.db'}")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")  # the port of "discard": nobody listens there
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     assert study(tmp_path, tiny_checkpoint, tiny_data, arms={"baseline": {}}).run(device="cpu").complete
     assert "not tracked" in caplog.text
 

@@ -22,7 +22,7 @@ from frostline.datasets.image_cache import ImageCache
 from frostline.training.folding import fused_copy
 from frostline.training.images import float32_convolutions, pictures, to_device
 from frostline.training.machine import hushed, use_all_cores
-from frostline.training.tracking.quiet import without_telemetry
+from frostline.training.tracking.quiet import without_unasked
 
 NO_TIME_LIMIT = 1e6
 """Seconds an image that NMS may take. Ultralytics' own limit drops the images that come after it."""
@@ -97,8 +97,8 @@ class RecordingValidator(DetectionValidator):
     images: ImageCache | None = None
 
     def run_callbacks(self, event: str) -> None:
-        """Run what listens to an event, but for usage analytics, which each validation adds."""
-        without_telemetry(self.callbacks)
+        """Run what listens to an event, but for what Ultralytics adds without being asked."""
+        without_unasked(self.callbacks)
         super().run_callbacks(event)
 
     def get_model(self, model: Any, trainer: Any = None) -> Any:

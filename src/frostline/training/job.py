@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from frostline.datasets.image_cache import ImageCache
 from frostline.freezing import Stage
@@ -33,6 +34,7 @@ class StageJob:
         direct_mosaic: see `datasets.build.build_split`.
         features: file to keep the frozen backbone's outputs in, or None.
         seat: its place among runs in lockstep, or None.
+        callbacks: of a tracker, by Ultralytics' event.
     """
 
     stage: Stage
@@ -49,3 +51,4 @@ class StageJob:
     direct_mosaic: bool = False
     features: Path | None = None
     seat: Seat | None = None
+    callbacks: Mapping[str, Callable[..., Any]] = field(default_factory=dict)

@@ -17,7 +17,7 @@ from frostline.training.evaluation import NO_TIME_LIMIT
 from frostline.training.images import float32_convolutions
 from frostline.training.machine import hushed, use_all_cores
 from frostline.training.predict_sources import ImageLoader
-from frostline.training.tracking.quiet import without_telemetry
+from frostline.training.tracking.quiet import without_unasked
 
 
 class ExactPredictor(DetectionPredictor):
@@ -99,7 +99,7 @@ def set_up(network: Any, device: str, loader: ImageLoader, **arguments: Any) -> 
     }  # fmt: skip
     with hushed():
         predictor = ExactPredictor(overrides=overrides)
-        without_telemetry(predictor.callbacks)
+        without_unasked(predictor.callbacks)
         predictor.loader = loader
         predictor.setup_model(network, verbose=False)
     if device == "cpu":

@@ -214,10 +214,9 @@ def _train(job: StageRun, state: str, memory: MemoryPeak, on_epoch: OnEpoch, say
         StageJob(
             job.stage, job.tag, job.freeze_fresh, progress, memory, on_epoch, say, job.exact, job.teacher_print,
             job.arithmetic, job.images, bool(job.settings.get("direct_mosaic")), features, job.seat,
+            job.callbacks,
         ),
     )  # fmt: skip
-    for event, call in job.callbacks.items():
-        trainer.add_callback(event, call)
     try:
         with filling_memory(bool(job.settings.get("fill_uninitialized_memory", True))):
             trainer.train()

@@ -49,7 +49,7 @@ from frostline.training.saving import (
     trim_rows,
 )
 from frostline.training.teacher import check_untouched, exact_fingerprint, projectors_of, student_of, teacher_of
-from frostline.training.tracking.quiet import without_telemetry
+from frostline.training.tracking.quiet import all_callbacks, without_unasked
 
 
 class StageTrainer(DetectionTrainer):
@@ -76,14 +76,18 @@ class StageTrainer(DetectionTrainer):
             overrides = {**overrides, "hsv_h": 0.0, "hsv_s": 0.0}
         self._spent = 0.0  # seconds trained before an interruption
         self.exact = ExactResume() if job.exact else None
-        super().__init__(overrides=overrides)
-        without_telemetry(self.callbacks)
+        super().__init__(overrides=overrides, _callbacks=all_callbacks(job.callbacks))
         if self.device.type == "cpu":
             use_all_cores()
         # Ultralytics forces 0 on a CPU; what the user named holds there too.
         self.args.workers = loader_workers(overrides.get("workers"), str(overrides["device"]))
         self.last: Path = WholeKeepingOne(self.wdir / "last.pt")
         self.best: Path = Whole(self.wdir / "best.pt")
+
+    def run_callbacks(self, event: str) -> None:
+        """Run what listens to an event, but for what Ultralytics adds without being asked."""
+        without_unasked(self.callbacks)
+        super().run_callbacks(event)
 
     def get_model(self, cfg: Any = None, weights: nn.Module | None = None, verbose: bool = True) -> nn.Module:
         """Build the detector and note which of its tensors came from the checkpoint whole."""

@@ -4,6 +4,15 @@ from __future__ import annotations
 
 from frostline.training.tracking.base import Track, Tracker
 from frostline.training.tracking.choosing import TRACKERS, check_tracker, tracked, tracking_study
-from frostline.training.tracking.quiet import without_telemetry
+from frostline.training.tracking.quiet import all_callbacks, without_unasked
 
-__all__ = ["TRACKERS", "Track", "Tracker", "check_tracker", "tracked", "tracking_study", "without_telemetry"]
+__all__ = [
+    "TRACKERS",
+    "Track",
+    "Tracker",
+    "all_callbacks",
+    "check_tracker",
+    "tracked",
+    "tracking_study",
+    "without_unasked",
+]

@@ -72,6 +72,7 @@ class MlflowTracker:
         """Let Ultralytics' callback find our run as the active one: several runs can be in one process."""
         import mlflow
 
+        mlflow.set_experiment(experiment_id=self.experiment)  # another one may be set from before
         with environment(MLFLOW_EXPERIMENT_NAME=self.track.experiment), mlflow.start_run(run_id=run, nested=True):
             call(trainer)
         self.client.update_run(run, status="RUNNING")  # leaving the block has closed it
