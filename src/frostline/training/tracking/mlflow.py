@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import logging
 import os
@@ -66,7 +67,22 @@ class MlflowTracker:
         calls = dict(stage_callbacks(theirs, names))
         if self.client.get_run(run).data.params.keys() & {"imgsz"}:  # resumed: parameters are written once
             calls["on_pretrain_routine_end"] = _go_on
+            self._fill_in(run, self.folder / f"stage{number}" if count > 1 else self.folder)
         return {event: partial(self._within, run, call) for event, call in calls.items()}
+
+    def _fill_in(self, run: str, folder: Path) -> None:
+        """Write the epochs that were saved and not tracked, as the process ended between the two."""
+        curves = folder / "results.csv"
+        if not curves.is_file():
+            return
+        with curves.open(encoding="utf-8", newline="") as stream:
+            rows = [{key.strip(): value.strip() for key, value in row.items()} for row in csv.DictReader(stream)]
+        known = {point.step for point in self.client.get_metric_history(run, "metrics/mAP50B")}
+        for row in rows:
+            step = int(row["epoch"]) - 1
+            for key, value in row.items() if step not in known else ():
+                if "/" in key:
+                    self.client.log_metric(run, key.replace("(", "").replace(")", ""), float(value), step=step)
 
     def _within(self, run: str, call: Callable[..., Any], trainer: Any) -> None:
         """Let Ultralytics' callback find our run as the active one: several runs can be in one process."""
