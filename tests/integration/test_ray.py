@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import threading
-import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +15,7 @@ from tiny import SETTINGS
 import frostline as fl
 from frostline import InputError
 from frostline.studies.claims import Claims
+from frostline.studies.driving import Standing
 
 pytestmark = [
     pytest.mark.integration,
@@ -65,22 +64,16 @@ def test_a_run_whose_node_dies_goes_on_from_its_last_checkpoint(
 ) -> None:
     one = study(tmp_path, tiny_checkpoint, tiny_data, epochs=40)
     victim = next(iter(cluster.worker_nodes))
-    lines, killed = Lines(), threading.Event()
+    lines, killed = Lines(), []
 
-    def kill() -> None:
-        weights = [one.folder / arm / "seed0" / "weights" / "last.pt" for arm in ARMS]
-        ends = time.monotonic() + 150
-        while not all(path.is_file() for path in weights) and time.monotonic() < ends:
-            time.sleep(0.1)
-        cluster.add_node(num_cpus=2)
-        cluster.remove_node(victim, allow_graceful=False)
-        killed.set()
+    def kill_once(standing: Sequence[Standing]) -> None:
+        if not killed and all((one.planned.folder / "progress.json").is_file() for one in standing):
+            cluster.add_node(num_cpus=2)
+            cluster.remove_node(victim, allow_graceful=False)
+            killed.append(victim)
 
-    thread = threading.Thread(target=kill)
-    thread.start()
-    outcome = one.run(observer=lines)
-    thread.join()
-    assert killed.is_set() and outcome.complete, outcome.failed
+    outcome = one.run(observer=lines, on_look=kill_once)
+    assert killed and outcome.complete, outcome.failed
     assert any("Ray, 2 nodes (2 CPU cores, 0 GPUs); 1 cores, 0 GPUs a run" in line for line in lines.said), lines.said
     for arm in ARMS:
         record = json.loads((one.folder / arm / "seed0" / "run.json").read_text())

@@ -7,8 +7,10 @@ run writes is where it belongs at once, and one whose node died is carried on by
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
+import threading
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -182,11 +184,15 @@ class RayExecutor(Executor):
 def _connect(address: str | None) -> None:
     import ray
 
+    before = signal.getsignal(signal.SIGTERM)
     try:
         ray.init(address=address or "local", log_to_driver=False, logging_level="warning")
     except (ConnectionError, RuntimeError, ValueError) as error:
         told = " ".join(str(error).split())[:200]
         raise InputError(f"on: ray: no cluster answers at {address or 'this machine'}: {told}") from error
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, before)  # Ray puts its own there, which knows nothing of runs
 
 
 def _holds(node: dict[str, Any], cpus: float, gpus: float) -> bool:
