@@ -111,6 +111,14 @@ class UniqueKeyLoader(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
+def _no_sixties(loader: UniqueKeyLoader, node: yaml.ScalarNode) -> Any:
+    """Take 12:00:00 for text. YAML 1.1 takes it for 43200, a number to the base of 60, which YAML 1.2 has dropped."""
+    return node.value if ":" in node.value else loader.construct_yaml_int(node)
+
+
+UniqueKeyLoader.add_constructor("tag:yaml.org,2002:int", _no_sixties)
+
+
 def read_yaml(path: Path, what: str) -> Any:
     """Read a YAML file that a user wrote, with the safe loader.
 

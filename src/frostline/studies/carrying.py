@@ -40,15 +40,17 @@ class StudyOutcome:
     Attributes:
         finished: runs that are finished now, those from before included.
         failed: label and reason of each run that failed in this call.
+        elsewhere: labels of runs that are still to be carried out, by jobs that were submitted.
     """
 
     finished: list[Run] = field(default_factory=list)
     failed: list[tuple[str, str]] = field(default_factory=list)
+    elsewhere: list[str] = field(default_factory=list)
 
     @property
     def complete(self) -> bool:
         """Whether every run of the study is finished."""
-        return not self.failed
+        return not self.failed and not self.elsewhere
 
 
 @dataclass

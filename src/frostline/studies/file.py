@@ -14,6 +14,7 @@ from frostline.errors import InputError, did_you_mean, first_problem, shown
 from frostline.files import read_yaml
 from frostline.freezing import FreezePlan
 from frostline.studies.executors.choosing import Place
+from frostline.studies.executors.slurmfile import SlurmSettings
 from frostline.studies.sweep import OWN_KEYS, expand
 from frostline.training import resolve_settings
 from frostline.training.pretraining import Pretraining
@@ -24,7 +25,7 @@ HYPOTHESIS_METRICS = (*METRICS, "AP_small", "AP_medium", "AP_large", *sorted(LOW
 NO_TEACHER = "none"
 """An arm's `teacher` that is none, in a study that has one."""
 
-PLACES = frozenset({"on"})
+PLACES = frozenset({"on", "slurm"})
 """Keys that decide where runs are carried out, and nothing of what comes out."""
 
 
@@ -96,6 +97,7 @@ class StudyFile(_Model):
         hypotheses: written before the runs.
         unequal_epochs: allow arms of different length; the report then says so.
         on: where the runs are carried out: `here` in this process, `processes:2`, `ray` or `slurm`.
+        slurm: what its jobs ask SLURM for, where it is carried out there.
         exact_resume: keep what resuming to the bit needs; see `training.exact`.
     """
 
@@ -110,6 +112,7 @@ class StudyFile(_Model):
     hypotheses: tuple[Hypothesis, ...] = ()
     unequal_epochs: bool = False
     on: str = "here"
+    slurm: SlurmSettings | None = None
     exact_resume: bool = False
 
     @field_validator("seeds", mode="before")
@@ -222,6 +225,8 @@ class StudyFile(_Model):
         values = self.model_dump(mode="json", exclude={"arms"}, exclude_none=True)
         if not self.exact_resume:
             del values["exact_resume"]
+        if self.slurm is not None:
+            values["slurm"] = self.slurm.to_dict()
         for hypothesis in values["hypotheses"]:
             if not hypothesis["by"]:
                 del hypothesis["by"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +16,9 @@ from frostline.studies.claims import Claims
 from frostline.studies.driving import OnLook, drive
 from frostline.studies.executors.choosing import Place
 from frostline.studies.executors.making import make_executor
+from frostline.studies.executors.slurm import SlurmExecutor, leave
 from frostline.studies.file import NO_TEACHER, PLACES, StudyFile
+from frostline.studies.pairing import check_pairing
 from frostline.studies.planned import PlannedRun
 from frostline.studies.pretraining import Pretrainings
 from frostline.studies.standing import RunState, state_of
@@ -50,6 +52,7 @@ class Study:
         self.file = file
         self.folder = Path(folder)
         self.trust = trust
+        self.places: dict[str, str] = {}  # copies of datasets on this machine's own disk
         self.pretrainings = Pretrainings(self.folder.parent / "pretrain")  # beside it: studies share them
 
     @classmethod
@@ -91,6 +94,7 @@ class Study:
             exact_resume=self.file.exact_resume,
             teacher=None if teacher == NO_TEACHER else teacher,
             pretrain=arm.pretrain,
+            data_here=self.places.get(arm.data or self.file.data),
         )
         return PlannedRun(spec, self.folder / name / f"seed{seed}")
 
@@ -138,7 +142,7 @@ class Study:
                 continue
             planned = self._planned(name, self.file.seeds[0])
             if planned.spec.data not in data:
-                data[planned.spec.data] = check_data(planned.spec.data)
+                data[planned.spec.data] = check_data(planned.spec.data_file)
             checked = data[planned.spec.data]
             try:
                 planned = replace(planned, spec=self.pretrainings.settle(planned.spec, on_step))
@@ -147,7 +151,7 @@ class Study:
                 found[name] = (planned, checked, prepare(planned.spec, checked, self.folder, built))
             except InputError as error:
                 raise InputError(f"arm {name}: {error}") from error
-        _check_pairing(list(data.items()))
+        check_pairing(list(data.items()))
         check_disk(self.folder, sum(p.disk_bytes for _, _, p in found.values()) * len(self.file.seeds))
         return found
 
@@ -162,6 +166,7 @@ class Study:
         observer_of: ObserverOf | None = None,
         on: str | None = None,
         on_look: OnLook | None = None,
+        wait: bool = True,
     ) -> StudyOutcome:
         """Carry out every run that is not finished. A failed run does not stop the others.
 
@@ -176,6 +181,7 @@ class Study:
             observer_of: gives each run in lockstep its observer; by default `observer` is told, with the run's name.
             on: where to, such as `processes:2`; by default as the study's file says.
             on_look: told twice a second where runs in other processes stand.
+            wait: for jobs of SLURM; else they are submitted and left alone, and the outcome names them.
 
         Raises:
             InputError: see `prepare`; nothing was started then.
@@ -184,7 +190,7 @@ class Study:
         if place.kind != "here":
             if together:
                 raise InputError("runs train in lockstep in one process: use either --together or --on")
-            return self._elsewhere(place, device, observer or LoggingObserver(), on_step, on_look)
+            return self._elsewhere(place, device, observer or LoggingObserver(), on_step, on_look, wait)
         prepared = self.begin(choose_device(device), on_step)
         carrier = Carrier(
             self.folder,
@@ -214,11 +220,19 @@ class Study:
             raise InputError(str(error)) from error
 
     def _elsewhere(
-        self, place: Place, device: str | None, observer: Observer, on_step: OnStep | None, on_look: OnLook | None
+        self,
+        place: Place,
+        device: str | None,
+        observer: Observer,
+        on_step: OnStep | None,
+        on_look: OnLook | None,
+        wait: bool,
     ) -> StudyOutcome:
-        executor = make_executor(place, self.folder, device)
+        executor = make_executor(place, self.folder, device, name=self.file.name, slurm=self.file.slurm)
         self.begin(executor.device, on_step)
         observer.say(executor.describe())
+        if isinstance(executor, SlurmExecutor) and not wait:
+            return leave(self.folder, self.runs(), executor, device, observer.say)
         return drive(self.folder, self.runs(), executor, device, observer.say, on_look or (lambda _: None))
 
     def begin(
@@ -241,7 +255,15 @@ class Study:
             write_text(self.folder / FILE, self.file.to_yaml())
         return prepared
 
-    def run_one(self, arm: str, seed: int, *, device: str | None = None, observer: Observer | None = None) -> Run:
+    def run_one(
+        self,
+        arm: str,
+        seed: int,
+        *,
+        device: str | None = None,
+        observer: Observer | None = None,
+        place_of: Callable[[str], str] | None = None,
+    ) -> Run:
         """Carry out a single run of a study that was begun, as a process that was started for it does.
 
         Args:
@@ -249,6 +271,7 @@ class Study:
             seed: its seed.
             device: see `training.train`.
             observer: see `training.train`.
+            place_of: from a data.yaml to a copy of it on this machine's own disk.
 
         Raises:
             InputError: see `prepare`; or there is no such run.
@@ -257,6 +280,9 @@ class Study:
         planned = next((one for one in self.runs() if (one.spec.arm, one.spec.seed) == (arm, seed)), None)
         if planned is None:
             raise InputError(f"{self.folder}: no run {arm}/seed{seed}")
+        if place_of is not None and not planned.finished:
+            self.places[planned.spec.data] = place_of(planned.spec.data)
+            planned = self._planned(arm, seed)
         carrier = Carrier(
             self.folder,
             [planned],
@@ -288,19 +314,3 @@ class Study:
 def _comparable(file: dict[str, Any]) -> dict[str, Any]:
     """Leave out what decides where the runs are carried out: another place gives the same study."""
     return {key: value for key, value in file.items() if key not in PLACES}
-
-
-def _check_pairing(data: list[tuple[str, CheckedData]]) -> None:
-    """Arms with their own data must show the same validation images, or a difference between them means nothing."""
-    if len(data) < 2:
-        return
-    (first_path, first), *others = data
-    names = {image.stem for image in first.dataset.val}
-    for path, checked in others:
-        if checked.dataset.names != first.dataset.names:
-            raise InputError(f"{path} has other classes than {first_path}; arms of one study share their classes")
-        theirs = {image.stem for image in checked.dataset.val}
-        if theirs != names:
-            raise InputError(
-                f"{path} does not pair with {first_path}: {len(names ^ theirs)} validation image names are in one only"
-            )

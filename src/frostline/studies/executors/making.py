@@ -10,16 +10,23 @@ from frostline.errors import InputError
 from frostline.studies.executors.base import Executor
 from frostline.studies.executors.choosing import Place
 from frostline.studies.executors.processes import ProcessExecutor
+from frostline.studies.executors.slurm import SlurmExecutor
+from frostline.studies.executors.slurmfile import SlurmSettings
+from frostline.studies.executors.slurmscript import check_device, slurm_settings
 from frostline.training.machine import choose_device, usable_cpus
 
 
-def make_executor(place: Place, folder: Path, device: str | None) -> Executor:
+def make_executor(
+    place: Place, folder: Path, device: str | None, *, name: str = "study", slurm: SlurmSettings | None = None
+) -> Executor:
     """Make the executor of a place other than `here`.
 
     Args:
         place: where to.
         folder: the study's.
         device: as asked for; several, such as `0,1`, are dealt out.
+        name: the study's.
+        slurm: what jobs ask for.
 
     Raises:
         InputError: a device that is not there, or an extra that is not installed.
@@ -28,6 +35,9 @@ def make_executor(place: Place, folder: Path, device: str | None) -> Executor:
         devices = deal(device)
         count = place.count or (max(usable_cpus() // 2, 1) if devices == ["cpu"] else len(devices))
         return ProcessExecutor(count, devices)
+    if place.kind == "slurm":
+        check_device(device)
+        return SlurmExecutor(folder, name, slurm_settings(slurm))
     raise InputError(f"on: {place.kind}: not built")
 
 
