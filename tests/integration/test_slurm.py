@@ -1,4 +1,4 @@
-"""A study as jobs of a real SLURM on this machine: handed in, looked at, preempted, requeued, gone on with, cancelled."""
+"""A study as jobs of a real SLURM on this machine: handed in, preempted, requeued, gone on with, cancelled."""
 
 from __future__ import annotations
 

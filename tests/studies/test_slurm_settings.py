@@ -72,7 +72,10 @@ def test_a_study_file_keeps_what_it_says_of_slurm() -> None:
         ({"time": 5, "options": {"x y": 1}}, "slurm.options: 'x y': expected the long name of an option"),
         ({"time": 5, "options": {"exclusive": False}}, "an option without a value is exclusive: true"),
         ({"time": 5, "stage_data": "scratch"}, "slurm.stage_data: expected true, or a folder of the node"),
-        ({"time": 1, "warn_seconds": 60}, "warn_seconds: 60 is not before the end of a job of 1"),
+        (
+            {"time": 2, "warn_seconds": 60},
+            "time: 2 is too short: a job is told 60 seconds (warn_seconds) before its end",
+        ),
     ],
 )
 def test_a_wrong_value_is_refused_in_one_line(slurm: Any, message: str) -> None:

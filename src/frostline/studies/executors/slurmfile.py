@@ -11,6 +11,9 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainValidat
 from frostline.errors import did_you_mean, shown
 
 TIMES = "minutes, 12:00:00 or 1-12:00:00"
+EARLY_SECONDS = 60
+"""That SLURM may be early with a signal. Source: sbatch(1), `--signal`."""
+
 _TIME = re.compile(r"(?:(\d+)-)?(\d+)(?::(\d+))?(?::(\d+))?")
 _OPTION = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 _OURS = frozenset(
@@ -149,8 +152,11 @@ class SlurmSettings(BaseModel):
 
     @model_validator(mode="after")
     def _in_time(self) -> SlurmSettings:
-        if self.warn_seconds >= self.minutes * 60:
-            raise ValueError(f"warn_seconds: {self.warn_seconds} is not before the end of a job of {self.time}")
+        if self.warn_seconds + EARLY_SECONDS >= self.minutes * 60:  # the signal would end a job that is just starting
+            raise ValueError(
+                f"time: {self.time} is too short: a job is told {self.warn_seconds} seconds (warn_seconds) before its "
+                f"end, and up to {EARLY_SECONDS} earlier, as SLURM looks once a minute"
+            )
         return self
 
     @property
