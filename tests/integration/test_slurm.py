@@ -16,6 +16,7 @@ from slurm_cluster import running_cluster, why_not
 from tiny import SETTINGS
 
 import frostline as fl
+from frostline.errors import InputError
 from frostline.studies.claims import Claims
 from frostline.training.progress import Progress
 
@@ -148,3 +149,12 @@ def test_a_cancelled_study_leaves_the_queue(
     states = {state.arm: state.status for state in fl.Study.from_yaml(project).states()}
     assert states == {"baseline": "interrupted", "freeze_1_to_3": "waiting"}
     assert (project / "baseline" / "seed0" / "weights" / "last.pt").is_file()
+
+
+def test_a_job_that_sbatch_refuses_is_one_line(
+    cluster: dict[str, str], tmp_path: Path, tiny_checkpoint: Path, tiny_data: Path
+) -> None:
+    path = study_file(tmp_path, tiny_checkpoint, tiny_data, epochs=2, partition="nowhere")
+    with pytest.raises(InputError, match=r"sbatch refused the jobs: .*invalid partition") as caught:
+        frostline("study", "run", path, "--project", tmp_path / "study", "--device", "cpu", "--on", "slurm")
+    assert "\n" not in str(caught.value) and queue() == []

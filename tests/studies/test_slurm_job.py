@@ -60,8 +60,9 @@ terminated = listen()
 child = os.fork()
 if child == 0:
     print('child', flush=True)
-    while True:
+    for _ in range(100):
         time.sleep(0.1)
+    sys.exit('it did not end')
 time.sleep(0.5)
 os.kill(child, signal.SIGUSR2)
 time.sleep(0.5)

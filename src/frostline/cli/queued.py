@@ -6,8 +6,6 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from frostline.errors import InputError
-
 if TYPE_CHECKING:
     from frostline.studies.executors.slurmqueue import JobState
 
@@ -17,6 +15,9 @@ class Queue:
 
     Args:
         folder: the study's.
+
+    Attributes:
+        failed: whether jobs could not be cancelled.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -24,6 +25,7 @@ class Queue:
 
         self._submissions = Submissions(folder)
         self._problem = ""
+        self.failed = False
 
     def _states(self, now: bool = False) -> Mapping[str, JobState]:
         from frostline.studies.executors.slurmqueue import QueueError
@@ -51,20 +53,12 @@ class Queue:
         return None if state is None else {**vars(state), "active": state.active}
 
     def cancel_waiting(self) -> list[str]:
-        """Take out of the queue what waits in it, and say so. What runs is asked to stop by other means first.
-
-        Raises:
-            InputError: SLURM cannot be asked, or refuses.
-        """
+        """Take out of the queue what waits in it, and say so. What runs is asked to stop by other means first."""
         return self._cancel(lambda state: state.waiting)
 
     def cancel_rest(self) -> list[str]:
-        """End every job that is left, and say so.
-
-        Raises:
-            InputError: SLURM cannot be asked, or refuses.
-        """
-        return self._cancel(lambda state: state.active and state.state != "COMPLETING")
+        """End every job that is left, and say so."""
+        return [] if self.failed else self._cancel(lambda state: state.active and state.state != "COMPLETING")
 
     def _cancel(self, wanted: Callable[[JobState], bool]) -> list[str]:
         from frostline.studies.executors.slurmqueue import QueueError
@@ -75,7 +69,8 @@ class Queue:
                 f"cancelled job {one.job}, which was {one.state.lower()}" for one in self._submissions.cancel(labels)
             ]
         except QueueError as error:
-            raise InputError(f"the jobs of this study were not cancelled: {error}") from error
+            self.failed = True
+            return [f"the jobs of this study are not cancelled: {error}"]
 
 
 def queue_of(folder: Path) -> Queue:

@@ -151,8 +151,7 @@ def cancel_study(study: Study, seconds: float) -> bool:
     waiting = queue.cancel_waiting()
     for state in before:
         typer.echo(f"asked {state.by} to stop {state.label}")
-    for line in waiting:
-        typer.echo(line)
+    typer.echo("".join(f"{line}\n" for line in waiting), nl=False)
     if not before and not waiting:
         typer.echo("no run is being carried out; a process that is about to begin one stops, too")
     ends = time.monotonic() + seconds
@@ -164,7 +163,7 @@ def cancel_study(study: Study, seconds: float) -> bool:
         typer.echo(f"{state.label} has not stopped yet: {state.by}")
     for line in queue.cancel_rest():
         typer.echo(line)
-    return not live
+    return not live and not queue.failed
 
 
 def print_states(states: list[RunState], more: Sequence[str] = ()) -> None:
