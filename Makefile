@@ -7,7 +7,7 @@ SHELL := /bin/bash
 VENV := .venv
 BIN := $(VENV)/bin
 # What tests beyond `make test` need, joined by commas; they skip without.
-EXTRAS := explain,pretrain
+EXTRAS := explain,pretrain,slurm
 # PYTHON=/path/to/python picks an interpreter; without it, the first of these that runs, is in range and has venv.
 PYTHON ?=
 CANDIDATES := python3.11 python3.12 python3.10 python3 python

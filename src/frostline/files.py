@@ -111,6 +111,18 @@ class UniqueKeyLoader(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
+class UserLoader(UniqueKeyLoader):
+    """The same for what users write of Frostline's own: a time such as 12:00:00 stays text."""
+
+
+def _no_sixties(loader: UserLoader, node: yaml.ScalarNode) -> Any:
+    """Take 12:00:00 for text. YAML 1.1 takes it for 43200, a number to the base of 60, which YAML 1.2 has dropped."""
+    return node.value if ":" in node.value else loader.construct_yaml_int(node)
+
+
+UserLoader.add_constructor("tag:yaml.org,2002:int", _no_sixties)
+
+
 def read_yaml(path: Path, what: str) -> Any:
     """Read a YAML file that a user wrote, with the safe loader.
 
@@ -122,7 +134,7 @@ def read_yaml(path: Path, what: str) -> Any:
         InputError: it is missing, cannot be read, or is not YAML.
     """
     try:
-        return yaml.load(path.read_text(encoding="utf-8"), Loader=UniqueKeyLoader)
+        return yaml.load(path.read_text(encoding="utf-8"), Loader=UserLoader)
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "not UTF-8 text; save the file as UTF-8"
         raise InputError(f"{path}: cannot read {what}: {reason}") from error

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -109,7 +109,7 @@ def draw(states: Sequence[RunState], standing: Sequence[Standing], seconds: floa
     return table
 
 
-def _rest(states: Sequence[RunState], now: dict[str, str]) -> str:
+def _rest(states: Sequence[RunState], now: Mapping[str, str]) -> str:
     """Estimate what is left of the study from the epochs that were measured and the runs at a time."""
     known = [state.epoch_seconds for state in states if state.epoch_seconds is not None]
     running = sum(word == "running" for word in now.values())

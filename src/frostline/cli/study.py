@@ -30,6 +30,12 @@ def run(
     ray_address: o.RayAddress = None,
     gpus_per_run: o.GpusPerRun = None,
     cpus_per_run: o.CpusPerRun = None,
+    wait: Annotated[
+        bool, typer.Option("--wait", help="Follow jobs of SLURM to their end; by default they are left alone.")
+    ] = False,
+    print_sbatch: Annotated[
+        bool, typer.Option("--print-sbatch", help="With --on slurm: show the script of the jobs; submit nothing.")
+    ] = False,
     together: o.Together = False,
     track: o.Track = None,
     trust_checkpoint: o.Trust = False,
@@ -50,13 +56,14 @@ def run(
         frostline study run examples/freeze_depth.yaml --on processes:2
 
         frostline study run examples/freeze_depth.yaml --on ray --gpus-per-run 0.5 --cpus-per-run 4
+
+        frostline study run examples/slurm.yaml --on slurm --print-sbatch
     """
     from frostline.cli.studying import How, run_study
     from frostline.studies import Study
 
-    how = How(
-        device, on, together, dry_run, quiet, shutdown, yes, track, o.ray(ray_address, gpus_per_run, cpus_per_run)
-    )
+    placed = o.ray(ray_address, gpus_per_run, cpus_per_run)
+    how = How(device, on, together, dry_run, quiet, shutdown, yes, track, placed, wait, print_sbatch)
     run_study(Study.from_yaml(study, project, trust_checkpoint), how)
 
 
@@ -65,7 +72,7 @@ def status(
     folder: Annotated[Path, typer.Argument(help="The folder of a study.", metavar="DIR")],
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Show where every run of a study stands.
+    """Show where every run of a study stands, and, of runs that are jobs of SLURM, what its queue says.
 
     Example:
 
@@ -74,13 +81,17 @@ def status(
     from frostline.cli.console import pure_stdout
 
     with pure_stdout(as_json):
+        from frostline.cli.queued import queue_of
+
         states = _opened(folder).states()
+        queue = queue_of(folder)
     if as_json:
-        typer.echo(json.dumps([{**vars(s), "folder": str(s.folder)} for s in states], indent=2))
+        told = [{**vars(s), "folder": str(s.folder), "job": queue.to_dict(s.label)} for s in states]
+        typer.echo(json.dumps(told, indent=2))
     else:
         from frostline.cli.studying import print_states
 
-        print_states(states)
+        print_states(states, queue.lines())
 
 
 @app.command("logs")
@@ -111,7 +122,7 @@ def cancel(
     folder: Annotated[Path, typer.Argument(help="The folder of a study.", metavar="DIR")],
     wait: Annotated[float, typer.Option("--wait", help="Seconds to wait for the runs to stop.", min=0)] = 15.0,
 ) -> None:
-    """Ask everything that works on a study to stop, on whatever machine it is.
+    """Ask everything that works on a study to stop, on whatever machine it is, and take its jobs out of SLURM's queue.
 
     Finished runs and saved epochs are kept: `frostline study run` goes on from there.
 

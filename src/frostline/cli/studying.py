@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +31,8 @@ class How:
     yes: bool = False
     track: str | None = None
     ray: Mapping[str, Any] = field(default_factory=dict)
+    wait: bool = False
+    print_sbatch: bool = False
 
 
 def run_study(study: Study, how: How) -> None:
@@ -41,10 +43,17 @@ def run_study(study: Study, how: How) -> None:
     from frostline.training.power import powering_off
 
     place, tracker = study.place(how.on), study.tracker(how.track)
+    leaving = place.kind == "slurm" and not how.wait
+    _check_slurm(how, place.kind == "slurm", leaving)
+    if how.print_sbatch:
+        from frostline.studies.executors.slurmscript import sbatch_script
+
+        typer.echo(sbatch_script(study, how.device), nl=False)
+        return
     if how.dry_run:
         print_dry_run(study, how.device)
         return
-    elsewhere = place.kind != "here"
+    elsewhere = place.kind != "here" and not leaving
     with powering_off(how.shutdown, confirm(how.yes)) as note_failure:
         with watching(how.quiet and not elsewhere) as observer, live_table(study, elsewhere) as on_look:
 
@@ -58,15 +67,17 @@ def run_study(study: Study, how: How) -> None:
                 outcome = study.run(
                     device=how.device, observer=observer, on_run=on_run, on_step=on_step, together=how.together,
                     observer_of=observer_of(observer), on=how.on, on_look=on_look,
-                    track=how.track, ray=how.ray,
+                    track=how.track, ray=how.ray, wait=how.wait or not leaving,
                 )  # fmt: skip
-        if not outcome.complete:
+        if outcome.failed:
             note_failure()
+    if leaving:
+        return
     if tracker is not None and outcome.complete:
         keep_report(study, tracker)
     print_states(study.states())
     typer.echo(f"{study.folder}")
-    if not outcome.complete:
+    if outcome.failed:
         raise typer.Exit(1)
 
 
@@ -78,6 +89,17 @@ def keep_report(study: Study, tracker: str) -> None:
     page = Report.from_study(study).write(study.folder / "report")
     typer.echo(f"{page}")
     tracking_study(tracker, study.file.name, study.folder, [page, page.parent / "report.json"])
+
+
+def _check_slurm(how: How, slurm: bool, leaving: bool) -> None:
+    from frostline.errors import InputError
+
+    if how.print_sbatch and not slurm:
+        raise InputError("--print-sbatch goes with --on slurm")
+    if how.shutdown is not None and leaving:
+        raise InputError(
+            "--shutdown: jobs of SLURM go on when this command has ended; use it with --wait, or not at all"
+        )
 
 
 def print_logs(study: Study, run: str | None, lines: int) -> dict[Path, int]:
@@ -109,9 +131,12 @@ def print_logs(study: Study, run: str | None, lines: int) -> dict[Path, int]:
 
 def follow_logs(study: Study, read: dict[Path, int]) -> None:
     """Print what is added to logs, until nothing carries their runs out any longer."""
+    from frostline.cli.queued import Queue
+
     last: Path | None = None
+    queue = Queue(study.folder)
     while True:
-        live = any(state.by is not None for state in study.states())
+        live = queue.active or any(state.by is not None for state in study.states())
         for log, done in read.items():
             if log.is_file() and log.stat().st_size > done:
                 with log.open("rb") as stream:
@@ -132,13 +157,17 @@ def _title(study: Study, log: Path) -> None:
 
 def cancel_study(study: Study, seconds: float) -> bool:
     """Ask whoever works on a study to stop; return whether all have, after so many seconds at most."""
+    from frostline.cli.queued import Queue
     from frostline.studies.claims import Claims
 
     before = [state for state in study.states() if state.by is not None]
     Claims(study.folder).cancel()
+    queue = Queue(study.folder)
+    waiting = queue.cancel_waiting()
     for state in before:
         typer.echo(f"asked {state.by} to stop {state.label}")
-    if not before:
+    typer.echo("".join(f"{line}\n" for line in waiting), nl=False)
+    if not before and not waiting:
         typer.echo("no run is being carried out; a process that is about to begin one stops, too")
     ends = time.monotonic() + seconds
     live = before
@@ -147,11 +176,13 @@ def cancel_study(study: Study, seconds: float) -> bool:
         live = [state for state in study.states() if state.by is not None]
     for state in live:
         typer.echo(f"{state.label} has not stopped yet: {state.by}")
-    return not live
+    for line in queue.cancel_rest():
+        typer.echo(line)
+    return not live and not queue.failed
 
 
-def print_states(states: list[RunState]) -> None:
-    """Print one row a run: status, epochs, mAP50, audit."""
+def print_states(states: list[RunState], more: Sequence[str] = ()) -> None:
+    """Print one row a run: status, epochs, mAP50, audit; and more lines, if there are any."""
     from rich.markup import escape
 
     from frostline.cli.console import plain_table, show
@@ -167,7 +198,7 @@ def print_states(states: list[RunState]) -> None:
     reasons = [f"{state.arm}/seed{state.seed}: {state.reason}" for state in states if state.reason]
     finished = sum(state.status == "finished" for state in states)
     carried = [f"{state.label}: carried out by {state.by}" for state in states if state.by is not None]
-    show(table, *reasons, *carried, f"{finished} of {len(states)} runs finished")
+    show(table, *reasons, *carried, *more, f"{finished} of {len(states)} runs finished")
 
 
 def print_dry_run(study: Study, device: str | None) -> None:

@@ -6,7 +6,8 @@ from frostline.studies.ablation import ablation, parse_depths, parse_seeds
 from frostline.studies.carrying import StudyOutcome
 from frostline.studies.file import Arm, Hypothesis, StudyFile
 from frostline.studies.planned import PlannedRun
-from frostline.studies.study import RunState, Study
+from frostline.studies.standing import RunState
+from frostline.studies.study import Study
 
 __all__ = [
     "Arm",

@@ -41,15 +41,17 @@ class StudyOutcome:
     Attributes:
         finished: runs that are finished now, those from before included.
         failed: label and reason of each run that failed in this call.
+        elsewhere: labels of runs that are still to be carried out, by jobs that were submitted.
     """
 
     finished: list[Run] = field(default_factory=list)
     failed: list[tuple[str, str]] = field(default_factory=list)
+    elsewhere: list[str] = field(default_factory=list)
 
     @property
     def complete(self) -> bool:
         """Whether every run of the study is finished."""
-        return not self.failed
+        return not self.failed and not self.elsewhere
 
 
 @dataclass
@@ -172,10 +174,10 @@ class Carrier:
         results = run_together(group, self._carry_out, observer_of, device)
         for planned in group.runs:
             result = results[planned.label]
-            if isinstance(result, AbandonedError):
-                result = TakenError(str(result))
-            failed = isinstance(result, Exception) and not isinstance(result, TakenError)
-            done[planned.label] = self._failed(planned, result) if failed else result
+            if isinstance(result, TakenError | AbandonedError):
+                done[planned.label] = TakenError(str(result))
+            else:
+                done[planned.label] = self._failed(planned, result) if isinstance(result, Exception) else result
         return done
 
     def _failed(self, planned: PlannedRun, error: Exception) -> Exception:

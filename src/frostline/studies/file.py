@@ -15,6 +15,7 @@ from frostline.files import read_yaml
 from frostline.freezing import FreezePlan
 from frostline.studies.executors.choosing import Place
 from frostline.studies.executors.ray import RaySettings
+from frostline.studies.executors.slurmfile import SlurmSettings
 from frostline.studies.sweep import OWN_KEYS, expand
 from frostline.training import resolve_settings
 from frostline.training.pretraining import Pretraining
@@ -25,7 +26,7 @@ HYPOTHESIS_METRICS = (*METRICS, "AP_small", "AP_medium", "AP_large", *sorted(LOW
 NO_TEACHER = "none"
 """An arm's `teacher` that is none, in a study that has one."""
 
-PLACES = frozenset({"on", "track", "ray"})
+PLACES = frozenset({"on", "track", "ray", "slurm"})
 """Keys that decide where runs are carried out and kept, and nothing of what comes out."""
 
 
@@ -99,6 +100,7 @@ class StudyFile(_Model):
         on: where the runs are carried out: `here` in this process, `processes:2`, `ray` or `slurm`.
         track: `mlflow`, `tensorboard` or `wandb`: keeps the runs, too; None for none.
         ray: how runs are placed on a Ray cluster.
+        slurm: what its jobs ask SLURM for, where it is carried out there.
         exact_resume: keep what resuming to the bit needs; see `training.exact`.
     """
 
@@ -113,6 +115,7 @@ class StudyFile(_Model):
     hypotheses: tuple[Hypothesis, ...] = ()
     unequal_epochs: bool = False
     on: str = "here"
+    slurm: SlurmSettings | None = None
     exact_resume: bool = False
     track: str | None = None
     ray: RaySettings | None = None
@@ -227,6 +230,8 @@ class StudyFile(_Model):
         values = self.model_dump(mode="json", exclude={"arms"}, exclude_none=True)
         if not self.exact_resume:
             del values["exact_resume"]
+        if self.slurm is not None:
+            values["slurm"] = self.slurm.to_dict()
         for hypothesis in values["hypotheses"]:
             if not hypothesis["by"]:
                 del hypothesis["by"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
@@ -13,11 +13,11 @@ from frostline.errors import InputError
 from frostline.files import holds_files, read_yaml, write_text
 from frostline.studies.carrying import Carrier, OnRun, StudyOutcome
 from frostline.studies.claims import Claims
-from frostline.studies.driving import OnLook, drive
+from frostline.studies.driving import OnLook
+from frostline.studies.elsewhere import run_elsewhere
 from frostline.studies.executors.choosing import Place
-from frostline.studies.executors.making import make_executor
-from frostline.studies.executors.ray import RaySettings
 from frostline.studies.file import NO_TEACHER, PLACES, StudyFile
+from frostline.studies.pairing import check_pairing
 from frostline.studies.planned import PlannedRun
 from frostline.studies.pretraining import Pretrainings
 from frostline.studies.standing import RunState, state_of
@@ -52,6 +52,7 @@ class Study:
         self.file = file
         self.folder = Path(folder)
         self.trust = trust
+        self.places: dict[str, str] = {}  # copies of datasets on this machine's own disk
         self.pretrainings = Pretrainings(self.folder.parent / "pretrain")  # beside it: studies share them
 
     @classmethod
@@ -93,6 +94,7 @@ class Study:
             exact_resume=self.file.exact_resume,
             teacher=None if teacher == NO_TEACHER else teacher,
             pretrain=arm.pretrain,
+            data_here=self.places.get(arm.data or self.file.data),
         )
         return PlannedRun(spec, self.folder / name / f"seed{seed}")
 
@@ -140,7 +142,7 @@ class Study:
                 continue
             planned = self._planned(name, self.file.seeds[0])
             if planned.spec.data not in data:
-                data[planned.spec.data] = check_data(planned.spec.data)
+                data[planned.spec.data] = check_data(planned.spec.data_file)
             checked = data[planned.spec.data]
             try:
                 planned = replace(planned, spec=self.pretrainings.settle(planned.spec, on_step))
@@ -149,7 +151,7 @@ class Study:
                 found[name] = (planned, checked, prepare(planned.spec, checked, self.folder, built))
             except InputError as error:
                 raise InputError(f"arm {name}: {error}") from error
-        _check_pairing(list(data.items()))
+        check_pairing(list(data.items()))
         check_disk(self.folder, sum(p.disk_bytes for _, _, p in found.values()) * len(self.file.seeds))
         return found
 
@@ -166,6 +168,7 @@ class Study:
         on_look: OnLook | None = None,
         track: str | None = None,
         ray: Mapping[str, Any] | None = None,
+        wait: bool = True,
     ) -> StudyOutcome:
         """Carry out every run that is not finished. A failed run does not stop the others.
 
@@ -183,6 +186,7 @@ class Study:
             track: `mlflow`, `tensorboard` or `wandb` keep the runs, too, `none` keeps them nowhere else; by default as
                 the study's file says.
             ray: settings of `RaySettings` in place of the study's file's.
+            wait: for jobs of SLURM; else they are submitted and left alone, and the outcome names them.
 
         Raises:
             InputError: see `prepare`; nothing was started then.
@@ -196,7 +200,10 @@ class Study:
         if place.kind != "here":
             if together:
                 raise InputError("runs train in lockstep in one process: use either --together or --on")
-            return self._elsewhere(place, device, observer or LoggingObserver(), on_step, on_look, tracker, ray)
+            return run_elsewhere(
+                self, place, device, observer or LoggingObserver(), on_step=on_step, on_look=on_look, track=tracker,
+                ray=ray, wait=wait,
+            )  # fmt: skip
         prepared = self.begin(choose_device(device), on_step)
         carrier = Carrier(
             self.folder,
@@ -238,22 +245,6 @@ class Study:
         """
         return check_tracker(self.file.track if track is None else track)
 
-    def _elsewhere(
-        self,
-        place: Place,
-        device: str | None,
-        observer: Observer,
-        on_step: OnStep | None,
-        on_look: OnLook | None,
-        track: str | None,
-        ray: Mapping[str, Any] | None,
-    ) -> StudyOutcome:
-        placed = (self.file.ray or RaySettings()).model_copy(update=dict(ray or {}))
-        executor = make_executor(place, self.folder, device, placed)
-        self.begin(executor.device, on_step)
-        observer.say(executor.describe())
-        return drive(self.folder, self.runs(), executor, device, observer.say, on_look or (lambda _: None), track)
-
     def begin(
         self, device: str | None, on_step: OnStep | None = None
     ) -> dict[str, tuple[PlannedRun, CheckedData, Prepared]]:
@@ -267,8 +258,10 @@ class Study:
             InputError: see `prepare`; or a precision that the device lacks. Nothing was written then.
         """
         prepared = self.prepare(on_step)
-        for planned, _, ready in prepared.values() if device is not None else ():
+        for planned, _, ready in prepared.values():
             spec = planned.spec
+            if device is None:
+                break
             choose_arithmetic(spec.settings, device, deep=ready.pixels.deep, teacher=spec.teacher is not None)
         if not (self.folder / FILE).exists():
             write_text(self.folder / FILE, self.file.to_yaml())
@@ -282,6 +275,7 @@ class Study:
         device: str | None = None,
         observer: Observer | None = None,
         track: str | None = None,
+        place_of: Callable[[str], str] | None = None,
     ) -> Run:
         """Carry out a single run of a study that was begun, as a process that was started for it does.
 
@@ -291,6 +285,7 @@ class Study:
             device: see `training.train`.
             observer: see `training.train`.
             track: see `training.train`.
+            place_of: from a data.yaml to a copy of it on this machine's own disk.
 
         Raises:
             InputError: see `prepare`; or there is no such run.
@@ -299,6 +294,9 @@ class Study:
         planned = next((one for one in self.runs() if (one.spec.arm, one.spec.seed) == (arm, seed)), None)
         if planned is None:
             raise InputError(f"{self.folder}: no run {arm}/seed{seed}")
+        if place_of is not None and not planned.finished:
+            self.places[planned.spec.data] = place_of(planned.spec.data)
+            planned = self._planned(arm, seed)
         carrier = Carrier(
             self.folder,
             [planned],
@@ -332,19 +330,3 @@ class Study:
 def _comparable(file: dict[str, Any]) -> dict[str, Any]:
     """Leave out what decides where the runs are carried out: another place gives the same study."""
     return {key: value for key, value in file.items() if key not in PLACES}
-
-
-def _check_pairing(data: list[tuple[str, CheckedData]]) -> None:
-    """Arms with their own data must show the same validation images, or a difference between them means nothing."""
-    if len(data) < 2:
-        return
-    (first_path, first), *others = data
-    names = {image.stem for image in first.dataset.val}
-    for path, checked in others:
-        if checked.dataset.names != first.dataset.names:
-            raise InputError(f"{path} has other classes than {first_path}; arms of one study share their classes")
-        theirs = {image.stem for image in checked.dataset.val}
-        if theirs != names:
-            raise InputError(
-                f"{path} does not pair with {first_path}: {len(names ^ theirs)} validation image names are in one only"
-            )

@@ -11,15 +11,26 @@ from __future__ import annotations
 import argparse
 import logging
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 FINISHED, FAILED, BAD_INPUT, TAKEN, INTERRUPTED = 0, 1, 2, 75, 130
+LOOK_SECONDS = 1.0
 
 logger = logging.getLogger("frostline.worker")
 
 
 def work(
-    folder: Path, arm: str, seed: int, device: str | None = None, trust: bool = False, track: str | None = None
+    folder: Path,
+    arm: str,
+    seed: int,
+    device: str | None = None,
+    trust: bool = False,
+    track: str | None = None,
+    *,
+    patience: float = 0.0,
+    place_of: Callable[[str], str] | None = None,
 ) -> int:
     """Carry out a run, and return the exit status.
 
@@ -30,6 +41,8 @@ def work(
         device: see `training.train`.
         trust: open checkpoints without the restricted loader.
         track: see `training.train`.
+        patience: seconds to wait for a run that another process holds, which may have died with its machine.
+        place_of: from a data.yaml to where it lies on this machine.
     """
     from frostline.errors import InputError
     from frostline.studies.claims import TakenError
@@ -37,8 +50,18 @@ def work(
     from frostline.training.record import AbandonedError
 
     try:
-        Study.from_yaml(folder, trust=trust).run_one(arm, seed, device=device, track=track)
-    except (TakenError, AbandonedError) as error:
+        study = Study.from_yaml(folder, trust=trust)
+        ends = time.monotonic() + patience
+        while True:
+            await_claim(folder, f"{arm}/seed{seed}", ends)
+            try:
+                study.run_one(arm, seed, device=device, track=track, place_of=place_of)
+                break
+            except TakenError as error:
+                if time.monotonic() >= ends:
+                    logger.info("%s/seed%d is %s", arm, seed, error)
+                    return TAKEN
+    except AbandonedError as error:
         logger.info("%s/seed%d is %s", arm, seed, error)
         return TAKEN
     except InputError as error:
@@ -51,6 +74,38 @@ def work(
         logger.exception("%s/seed%d failed", arm, seed)
         return FAILED
     return FINISHED
+
+
+def await_claim(folder: Path, label: str, ends: float) -> None:
+    """Wait until nobody holds a run any longer, or until a time.
+
+    Args:
+        folder: the study's.
+        label: `arm/seed0`.
+        ends: by the monotonic clock.
+
+    Raises:
+        KeyboardInterrupt: somebody asked the study to stop.
+    """
+    from frostline.studies.claims import Claims
+
+    claims = Claims(folder)
+    cancelled = claims.cancelled_since()
+    told = False
+    while time.monotonic() < ends and (holder := claims.holder(label)) is not None:
+        if not told:
+            logger.info("%s is carried out by %s; waiting until it ends, or is seen to have died", label, holder)
+            told = True
+        if cancelled():
+            raise KeyboardInterrupt("cancelled")
+        time.sleep(LOOK_SECONDS)
+
+
+def log_to_stdout() -> None:
+    """Let what is said go to standard output, which is the run's log."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", stream=sys.stdout)
+    for noisy in ("matplotlib", "numba", "PIL", "fontTools", "urllib3"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -70,9 +125,7 @@ def main(arguments: list[str] | None = None) -> int:
     stop_when_terminated()
     if given.with_parent is not None and not stop_with_parent(given.with_parent):
         return INTERRUPTED
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", stream=sys.stdout)
-    for noisy in ("matplotlib", "numba", "PIL", "fontTools", "urllib3"):
-        logging.getLogger(noisy).setLevel(logging.WARNING)
+    log_to_stdout()
     return work(given.folder, given.arm, given.seed, given.device, given.trust_checkpoint, given.track)
 
 

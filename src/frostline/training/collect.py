@@ -176,7 +176,7 @@ def measure_run(
     weights = best_weights(folder)
     fitted = evaluate_checkpoint(
         weights,
-        spec.data,
+        spec.data_file,
         imgsz=imgsz,
         batch=int(spec.settings["batch"]),
         device=device,
@@ -189,7 +189,7 @@ def measure_run(
         images=images,
     )
     write_predictions(folder / TRAIN_PREDICTIONS, fitted.frame, fitted.settings)
-    dataset = load_dataset(spec.data)
+    dataset = load_dataset(spec.data_file)
     return {
         **by_source(stage.metrics, stage.per_class, predictions),
         "train_split": {

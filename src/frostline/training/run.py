@@ -163,7 +163,7 @@ def execute(
         observer.say(f"{folder} is finished already")
         return known
     chosen = choose_device(device)
-    prepared = prepared or prepare(spec, check_data(spec.data), folder)
+    prepared = prepared or prepare(spec, check_data(spec.data_file), folder)
     check_teacher(prepared.teacher, known)
     arithmetic = choose_arithmetic(spec.settings, chosen, deep=prepared.pixels.deep, teacher=spec.teacher is not None)
     announce(spec, prepared, chosen, arithmetic, observer)
@@ -296,6 +296,7 @@ def _stages(
                     model=spec.start[0] if number == 1 else str(results[-1].weights.resolve()),
                     weights=spec.start[1] if number == 1 else None,
                     data=spec.data,
+                    data_here=spec.data_here,
                     seed=spec.seed,
                     settings={**spec.stage_settings(stage), "imgsz": prepared.imgsz},
                     device=device,

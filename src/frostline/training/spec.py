@@ -29,6 +29,7 @@ class RunSpec(BaseModel):
         pretrain: what the model is pretrained on first, or None.
         pretrain_images: key of the contents of the images that it is pretrained on.
         pretrained: the checkpoint that came of it, which the run starts from; a place on this disk, not a setting.
+        data_here: a copy of `data` on this machine's own disk, which is read in its place; not a setting either.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -46,6 +47,12 @@ class RunSpec(BaseModel):
     pretrain: Pretraining | None = None
     pretrain_images: str | None = None
     pretrained: str | None = None
+    data_here: str | None = None
+
+    @property
+    def data_file(self) -> str:
+        """The data.yaml that is read."""
+        return self.data_here or self.data
 
     @property
     def start(self) -> tuple[str, str | None]:
@@ -65,8 +72,8 @@ class RunSpec(BaseModel):
         return {**self.settings, **own}
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the spec as plain data, `trust` and `pretrained` left out: they do not change a result."""
-        values = self.model_dump(mode="json", exclude={"trust", "plan", "pretrain", "pretrained"})
+        """Return the spec as plain data, `trust` and places left out: they do not change a result."""
+        values = self.model_dump(mode="json", exclude={"trust", "plan", "pretrain", "pretrained", "data_here"})
         pretrain = self.pretrain.to_dict() if self.pretrain is not None else None
         return {**values, "pretrain": pretrain, "plan": self.plan.to_dict()}
 

@@ -48,6 +48,7 @@ class StageRun:
         model: what it starts from: the run's model, or the best checkpoint of the stage before.
         weights: checkpoint for a model YAML, or None.
         data: data.yaml.
+        data_here: a copy of it that is read in its place, or None.
         seed: of every generator.
         settings: Ultralytics' arguments.
         device: `cpu`, `mps` or a GPU's number.
@@ -75,6 +76,7 @@ class StageRun:
     exact: bool = False
     teacher: str | None = None
     teacher_print: str | None = None
+    data_here: str | None = None
     arithmetic: Arithmetic = field(default_factory=Arithmetic)
     images: ImageCache | None = None
     seat: Seat | None = None
@@ -133,7 +135,7 @@ def run_stage(job: StageRun, memory: MemoryPeak, on_epoch: OnEpoch, say: Say) ->
     audit = _audit_from_disk(job) if state == "trained" else _train(job, state, memory, on_epoch, say)
     evaluation = evaluate_checkpoint(
         best_weights(job.folder),
-        job.data,
+        job.data_here or job.data,
         imgsz=int(job.settings["imgsz"]),
         batch=int(job.settings["batch"]),
         device=job.device,
@@ -187,7 +189,7 @@ def _train(job: StageRun, state: str, memory: MemoryPeak, on_epoch: OnEpoch, say
     overrides = {
         **for_ultralytics(job.settings),
         "model": job.model,
-        "data": job.data,
+        "data": job.data_here or job.data,
         "seed": job.seed,
         "device": job.device,
         "project": str(job.folder.parent.absolute()),
@@ -217,6 +219,8 @@ def _train(job: StageRun, state: str, memory: MemoryPeak, on_epoch: OnEpoch, say
             job.callbacks,
         ),
     )  # fmt: skip
+    if job.data_here is not None:  # args.yaml and checkpoints outlast the copy
+        trainer.args.data = job.data
     try:
         with filling_memory(bool(job.settings.get("fill_uninitialized_memory", True))):
             trainer.train()

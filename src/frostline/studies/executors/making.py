@@ -11,16 +11,29 @@ from frostline.studies.executors.base import Executor
 from frostline.studies.executors.choosing import Place
 from frostline.studies.executors.processes import ProcessExecutor
 from frostline.studies.executors.ray import RayExecutor, RaySettings
+from frostline.studies.executors.slurm import SlurmExecutor
+from frostline.studies.executors.slurmfile import SlurmSettings
+from frostline.studies.executors.slurmscript import check_device, slurm_settings
 from frostline.training.machine import choose_device, usable_cpus
 
 
-def make_executor(place: Place, folder: Path, device: str | None, ray: RaySettings | None = None) -> Executor:
+def make_executor(
+    place: Place,
+    folder: Path,
+    device: str | None,
+    *,
+    name: str = "study",
+    ray: RaySettings | None = None,
+    slurm: SlurmSettings | None = None,
+) -> Executor:
     """Make the executor of a place other than `here`.
 
     Args:
         place: where to.
         folder: the study's.
         device: as asked for; several, such as `0,1`, are dealt out.
+        name: the study's.
+        slurm: what jobs ask for.
         ray: how runs are placed on a Ray cluster.
 
     Raises:
@@ -32,6 +45,9 @@ def make_executor(place: Place, folder: Path, device: str | None, ray: RaySettin
         return ProcessExecutor(count, devices)
     if place.kind == "ray":
         return RayExecutor(ray or RaySettings(), folder, device)
+    if place.kind == "slurm":
+        check_device(device)
+        return SlurmExecutor(folder, name, slurm_settings(slurm))
     raise InputError(f"on: {place.kind}: not built")
 
 

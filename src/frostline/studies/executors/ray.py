@@ -6,6 +6,7 @@ run writes is where it belongs at once, and one whose node died is carried on by
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import subprocess
@@ -186,7 +187,7 @@ def _connect(address: str | None) -> None:
 
     before = signal.getsignal(signal.SIGTERM)
     try:
-        ray.init(address=address or "local", log_to_driver=False, logging_level="warning")
+        ray.init(address=address or "local", log_to_driver=False, logging_level=logging.WARNING)
     except (ConnectionError, RuntimeError, ValueError) as error:
         told = " ".join(str(error).split())[:200]
         raise InputError(f"on: ray: no cluster answers at {address or 'this machine'}: {told}") from error
