@@ -20,7 +20,7 @@ from typing import Any
 import yaml
 
 from frostline.errors import InputError
-from frostline.files import UniqueKeyLoader
+from frostline.files import MOST_YAML_BYTES, parse_yaml, read_bounded, read_lines
 
 IMAGE_SUFFIXES = frozenset(
     (".avif", ".bmp", ".dng", ".heic", ".heif", ".jp2", ".jpeg", ".jpg", ".mpo", ".png", ".tif", ".tiff", ".webp")
@@ -150,20 +150,20 @@ def _yaml_in(folder: Path) -> Path:
 
 
 def _read(file: Path) -> dict[str, Any]:
-    loader = UniqueKeyLoader
     try:
-        text = file.read_text(encoding="utf-8")
+        text = read_bounded(file, MOST_YAML_BYTES).decode("utf-8")
     except UnicodeDecodeError as error:  # Ultralytics leaves such bytes out: a class name would lose its letters
         raise InputError(f"{file}: not UTF-8 text; save the file as UTF-8") from error
     try:
-        content = yaml.load(text, Loader=loader)
+        content = parse_yaml(text)
     except (yaml.YAMLError, ValueError):
         try:
-            content = yaml.load(_UNPRINTABLE.sub("", text), Loader=loader)
+            content = parse_yaml(_UNPRINTABLE.sub("", text))
         except (yaml.YAMLError, ValueError) as error:
             mark = getattr(error, "problem_mark", None)
             where = f" at line {mark.line + 1}" if mark else ""
-            problem = getattr(error, "problem", None) or "characters that YAML does not allow"
+            unprintable = isinstance(error, yaml.reader.ReaderError)
+            problem = getattr(error, "problem", None) or ("characters it does not allow" if unprintable else error)
             raise InputError(f"{file}: this is not YAML{where} ({problem}); correct the file") from error
     if not isinstance(content, dict):
         what = "empty" if content is None else f"a YAML {type(content).__name__}"
@@ -255,7 +255,7 @@ def _listed(file: Path, split: str, source: Path) -> list[str]:
     if source.suffix.lower() in IMAGE_SUFFIXES:
         raise InputError(f"{file}: '{split}:' names the image {source}; name its folder or a .txt list of images")
     try:
-        lines = source.read_text(encoding="utf-8-sig").strip().splitlines()
+        lines = "\n".join(read_lines(source)).strip().splitlines()
     except UnicodeDecodeError:
         raise InputError(f"{source}: '{split}:' of {file} must be a folder or a UTF-8 list, one image a line") from None
     parent = f"{source.parent}{os.sep}"

@@ -297,6 +297,7 @@ def _stages(
                     arithmetic=arithmetic,
                     images=images,
                     seat=seat,
+                    trust=spec.trust,
                 ),
                 memory,
                 on_epoch,
