@@ -181,7 +181,8 @@ def parse_yaml(text: str, *, unique: bool = True) -> Any:
     if len(text) > MOST_YAML_BYTES:
         raise yaml.YAMLError(f"it is larger than {MOST_YAML_BYTES // 2**20} MiB")
     try:
-        if "&" in text or "- - " in text or len(text) > 2**16 or text.count("[") + text.count("{") > MOST_YAML_DEPTH:
+        deep = "- - " in text or " " * MOST_YAML_DEPTH in text or text.count("[") + text.count("{") > MOST_YAML_DEPTH
+        if deep or "&" in text or len(text) > 2**16:
             _check_nodes(text)
         return yaml.load(text, Loader=UniqueKeyLoader if unique else _QUICK)
     except (RecursionError, ValueError, TypeError, AttributeError, OverflowError) as error:

@@ -37,6 +37,7 @@ def ablate(
     on: o.On = None,
     together: o.Together = False,
     trust_checkpoint: o.Trust = False,
+    allow_outside: o.AllowOutside = False,
     exact_resume: o.ExactResume = False,
     quiet: o.Quiet = False,
     shutdown: o.Shutdown = None,

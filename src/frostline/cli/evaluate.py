@@ -68,6 +68,7 @@ def evaluate(
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Evaluate again what was evaluated already.")] = False,
     trust_checkpoint: o.Trust = False,
+    allow_outside: o.AllowOutside = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON in place of the tables.")] = False,
 ) -> None:
     """Evaluate runs from their checkpoints, so that plain Ultralytics runs get intervals too.

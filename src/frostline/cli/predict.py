@@ -59,6 +59,7 @@ def predict(
     batch: Annotated[int, typer.Option("--batch", min=1, help="Images at once; changes the speed alone.")] = 1,
     device: o.Device = None,
     trust_checkpoint: o.Trust = False,
+    allow_outside: o.AllowOutside = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON in place of the table.")] = False,
 ) -> None:
     """Draw what a model finds in images of 8 bits, uint16 or float32.

@@ -29,6 +29,7 @@ def run(
     on: o.On = None,
     together: o.Together = False,
     trust_checkpoint: o.Trust = False,
+    allow_outside: o.AllowOutside = False,
     quiet: o.Quiet = False,
     shutdown: o.Shutdown = None,
     yes: o.Yes = False,
