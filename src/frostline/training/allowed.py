@@ -89,12 +89,14 @@ def check(how: str, named: Named, arguments: Any) -> None:
     elif how == "built":
         if _may_be_built(named) and not arguments:
             return
-    elif name in _CALLED or (name in _CALLED_WITH_CARE and _harmless(name, arguments)):
+    elif name in _CALLED or (name in _BUILT and not arguments) or _harmless(name, arguments):
         return
     raise RefusedNameError(f"{'names' if how == 'named' else 'calls'} {name}")
 
 
 def _harmless(name: str, arguments: tuple[Any, ...]) -> bool:
+    if name not in _CALLED_WITH_CARE:
+        return False
     if name.endswith("getattr"):  # a method of a layer or a member of an enumeration, kept as an attribute
         if len(arguments) != 2:
             return False
