@@ -68,11 +68,12 @@ test-all: $(VENV)/.extras-installed ## Run everything but torture
 torture: $(VENV)/.installed ## Search for inputs that break a reader, 10 minutes each; FROSTLINE_FUZZ_SECONDS=60 for less
 	$(BIN)/python -m pytest -m torture
 
-lint: $(VENV)/.installed ## Check style, format, types and the import rules between rooms
+lint: $(VENV)/.installed ## Check style, format, types, import rules, and pins for known vulnerabilities
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	.ci/audit $(BIN)
 
 bench: $(VENV)/.installed ## Measure everything against plain Ultralytics; MODEL=weights.pt DATA=data.yaml for your own
 	$(BIN)/python benchmarks/study.py $(OF_MODEL) $(OF_DATA) --workloads 320,320+mosaic,640 --repeats 3,3,1

@@ -49,6 +49,9 @@ def metric_name(word: str) -> str:
     return name
 
 
+_MOST_EPOCHS = 10**9
+
+
 def read_results(path: Path) -> pl.DataFrame:
     """Read the `results.csv` of a training run, of old (padded names) and new Ultralytics versions alike.
 
@@ -72,6 +75,9 @@ def read_results(path: Path) -> pl.DataFrame:
     columns = {name: pl.Series(name, table[:, i], nan_to_null=True) for i, name in enumerate(names)}
     if columns["epoch"].null_count():
         raise InputError(f"{path}: a row without an epoch")
+    for name in ("epoch", "stage"):
+        if name in columns and (columns[name].abs().max() or 0) > _MOST_EPOCHS:
+            raise InputError(f"{path}: '{name}' goes beyond {_MOST_EPOCHS:,}, which no training reaches")
     height = len(rows)
     for name, kind in _ALWAYS.items():
         columns[name] = columns.get(name, pl.Series(name, [None] * height)).cast(kind)
