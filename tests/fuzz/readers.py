@@ -7,6 +7,7 @@ import io
 import json
 import struct
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -37,9 +38,12 @@ class Fuzzed:
 
 
 _NUMBERS = st.one_of(
-    st.floats().map(repr), st.integers().map(str), st.floats(0, 1).map(lambda value: f"{value:.6f}"), st.integers(-1, 9).map(str),
+    st.floats().map(repr),
+    st.integers().map(str),
+    st.floats(0, 1).map(lambda value: f"{value:.6f}"),
+    st.integers(-1, 9).map(str),
     st.sampled_from(["nan", "inf", "-inf", "1e400", "-0", "0x1", "1_0", "١", "", "--1", "9" * 400, "1e-400", "\x00"]),
-)  # fmt: skip
+)
 _WORDS = st.one_of(_NUMBERS, st.text(max_size=8))
 
 
@@ -104,10 +108,8 @@ def _read_study(path: Path) -> Any:
 
     found = None
     for read in (StudyFile.from_yaml, read_plans):
-        try:
+        with suppress(InputError):
             found = read(path)
-        except InputError:
-            pass
     if isinstance(found, StudyFile):
         found.to_yaml()
     return found
@@ -116,10 +118,8 @@ def _read_study(path: Path) -> Any:
 def _read_data_yaml(path: Path) -> Any:
     from frostline.datasets.dataset import load_dataset, load_names
 
-    try:
+    with suppress(InputError):
         load_names(path)
-    except InputError:
-        pass
     return load_dataset(path)
 
 
@@ -134,10 +134,8 @@ def _read_tiff(path: Path) -> Any:
     from frostline.imaging.io import read_linear, tiff_metadata
 
     tiff_metadata(path)
-    try:
+    with suppress(InputError):
         stored_as(path)
-    except InputError:
-        pass
     return read_linear(path)
 
 
@@ -158,30 +156,82 @@ def _read_bayer(path: Path) -> Any:
     return develop(file, RawOptions(geometry, "grey", 99.0))
 
 
-_SETTINGS = st.fixed_dictionaries({}, optional={
-    "name": _JSON, "model": st.one_of(_JSON, st.just("yolo11n.yaml")), "data": _JSON, "seeds": st.one_of(_JSON, st.just([0, 1])),
-    "train": st.one_of(_JSON, st.fixed_dictionaries({}, optional={"epochs": _JSON, "lr0": _JSON, "batch": _JSON, "patience": _JSON})),
-    "arms": st.one_of(_JSON, st.dictionaries(st.sampled_from(["baseline", "b", "../x", ""]), st.one_of(
-        _JSON, st.fixed_dictionaries({}, optional={
-            "freeze": st.one_of(_JSON, st.sampled_from(["0-2", "backbone", "9-1", "0-", "-1", "99999999999-9"])),
-            "train_only": _JSON, "stages": st.one_of(_JSON, st.lists(_JSON, max_size=3)), "layer_lr": _JSON, "pretrain": _JSON,
-            "teacher": _JSON, "schedule": _JSON, "adaptive": _JSON,
-        })), max_size=3)),
-    "hypotheses": st.one_of(_JSON, st.lists(_JSON, max_size=2)), "on": _JSON, "sweep": _JSON, "grid": _JSON,
-})  # fmt: skip
+_SETTINGS = st.fixed_dictionaries(
+    {},
+    optional={
+        "name": _JSON,
+        "model": st.one_of(_JSON, st.just("yolo11n.yaml")),
+        "data": _JSON,
+        "seeds": st.one_of(_JSON, st.just([0, 1])),
+        "train": st.one_of(
+            _JSON,
+            st.fixed_dictionaries({}, optional={"epochs": _JSON, "lr0": _JSON, "batch": _JSON, "patience": _JSON}),
+        ),
+        "arms": st.one_of(
+            _JSON,
+            st.dictionaries(
+                st.sampled_from(["baseline", "b", "../x", ""]),
+                st.one_of(
+                    _JSON,
+                    st.fixed_dictionaries(
+                        {},
+                        optional={
+                            "freeze": st.one_of(
+                                _JSON, st.sampled_from(["0-2", "backbone", "9-1", "0-", "-1", "99999999999-9"])
+                            ),
+                            "train_only": _JSON,
+                            "stages": st.one_of(_JSON, st.lists(_JSON, max_size=3)),
+                            "layer_lr": _JSON,
+                            "pretrain": _JSON,
+                            "teacher": _JSON,
+                            "schedule": _JSON,
+                            "adaptive": _JSON,
+                        },
+                    ),
+                ),
+                max_size=3,
+            ),
+        ),
+        "hypotheses": st.one_of(_JSON, st.lists(_JSON, max_size=2)),
+        "on": _JSON,
+        "sweep": _JSON,
+        "grid": _JSON,
+    },
+)
 
 
 def _as_yaml(value: Any) -> bytes:
     return yaml.safe_dump(value, allow_unicode=True).encode("utf-8", "surrogatepass")
 
 
-_SHAPES = st.fixed_dictionaries({}, optional={
-    "imagePath": st.one_of(_JSON, st.just("a.png")), "imageWidth": _JSON, "imageHeight": _JSON,
-    "shapes": st.one_of(_JSON, st.lists(st.one_of(_JSON, st.fixed_dictionaries({}, optional={
-        "label": st.one_of(_JSON, st.just("car")), "shape_type": st.one_of(_JSON, st.sampled_from(["rectangle", "polygon", "circle"])),
-        "points": st.one_of(_JSON, st.lists(st.lists(st.one_of(st.floats(), st.just(10**400)), max_size=3), max_size=3)),
-    })), max_size=3)),
-})  # fmt: skip
+_SHAPES = st.fixed_dictionaries(
+    {},
+    optional={
+        "imagePath": st.one_of(_JSON, st.just("a.png")),
+        "imageWidth": _JSON,
+        "imageHeight": _JSON,
+        "shapes": st.one_of(
+            _JSON,
+            st.lists(
+                st.one_of(
+                    _JSON,
+                    st.fixed_dictionaries(
+                        {},
+                        optional={
+                            "label": st.one_of(_JSON, st.just("car")),
+                            "shape_type": st.one_of(_JSON, st.sampled_from(["rectangle", "polygon", "circle"])),
+                            "points": st.one_of(
+                                _JSON,
+                                st.lists(st.lists(st.one_of(st.floats(), st.just(10**400)), max_size=3), max_size=3),
+                            ),
+                        },
+                    ),
+                ),
+                max_size=3,
+            ),
+        ),
+    },
+)
 
 
 def _tiff_bytes(kind: str, compression: str | None) -> bytes:
@@ -208,23 +258,60 @@ def _results(draw: st.DrawFn) -> bytes:
 READERS = [
     Fuzzed("yolo", "label.txt", mangled(_lines(_WORDS, most=9)), _read_yolo),
     Fuzzed("kitti", "label.txt", mangled(_lines(_WORDS, most=17)), _read_kitti),
-    Fuzzed("labelme", "a.json", mangled(st.one_of(_JSON, _SHAPES).map(lambda value: json.dumps(value).encode())), _read_labelme),
+    Fuzzed(
+        "labelme",
+        "a.json",
+        mangled(st.one_of(_JSON, _SHAPES).map(lambda value: json.dumps(value).encode())),
+        _read_labelme,
+    ),
     Fuzzed("study", "study.yaml", mangled(st.one_of(_JSON, _SETTINGS).map(_as_yaml)), _read_study),
-    Fuzzed("data_yaml", "data.yaml", mangled(st.fixed_dictionaries({}, optional={
-        "path": _JSON, "train": st.one_of(_JSON, st.sampled_from(["images", ".", "a.txt"])), "val": st.one_of(_JSON, st.just(".")),
-        "names": st.one_of(_JSON, st.lists(st.text(max_size=3), max_size=3)), "nc": _JSON, "pixels": _JSON,
-    }).map(_as_yaml)), _read_data_yaml),
-    Fuzzed("results", "results.csv", mangled(_results()), _read_results),
-    Fuzzed("tiff", "a.tif", mangled(st.sampled_from([
-        _tiff_bytes(kind, compression) for kind in ("uint8", "uint16", "float32") for compression in (None, "zlib")
-    ])), _read_tiff),
-    Fuzzed("bayer", "in.bin", st.one_of(
-        st.binary(max_size=300),
-        st.tuples(st.binary(min_size=3, max_size=3), st.sampled_from([16, 20, 24, 28, 32, 48, 40, 56, 64]), st.binary(min_size=1, max_size=8)).map(
-            lambda parts: parts[0] + (parts[2] * 512)[: parts[1] * 2]
+    Fuzzed(
+        "data_yaml",
+        "data.yaml",
+        mangled(
+            st.fixed_dictionaries(
+                {},
+                optional={
+                    "path": _JSON,
+                    "train": st.one_of(_JSON, st.sampled_from(["images", ".", "a.txt"])),
+                    "val": st.one_of(_JSON, st.just(".")),
+                    "names": st.one_of(_JSON, st.lists(st.text(max_size=3), max_size=3)),
+                    "nc": _JSON,
+                    "pixels": _JSON,
+                },
+            ).map(_as_yaml)
         ),
-    ), _read_bayer),
-]  # fmt: skip
+        _read_data_yaml,
+    ),
+    Fuzzed("results", "results.csv", mangled(_results()), _read_results),
+    Fuzzed(
+        "tiff",
+        "a.tif",
+        mangled(
+            st.sampled_from(
+                [
+                    _tiff_bytes(kind, compression)
+                    for kind in ("uint8", "uint16", "float32")
+                    for compression in (None, "zlib")
+                ]
+            )
+        ),
+        _read_tiff,
+    ),
+    Fuzzed(
+        "bayer",
+        "in.bin",
+        st.one_of(
+            st.binary(max_size=300),
+            st.tuples(
+                st.binary(min_size=3, max_size=3),
+                st.sampled_from([16, 20, 24, 28, 32, 48, 40, 56, 64]),
+                st.binary(min_size=1, max_size=8),
+            ).map(lambda parts: parts[0] + (parts[2] * 512)[: parts[1] * 2]),
+        ),
+        _read_bayer,
+    ),
+]
 
 
 def placed(folder: Path, fuzzed: Fuzzed, content: bytes) -> Path:

@@ -1,4 +1,4 @@
-"""Only InputError comes out of a reader, whatever it is given: found cases always, and a long search in `make torture`."""
+"""Only InputError comes out of a reader: found cases are fed to it always, a long search is in `make torture`."""
 
 from __future__ import annotations
 

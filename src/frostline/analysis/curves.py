@@ -75,8 +75,8 @@ def read_results(path: Path) -> pl.DataFrame:
     columns = {name: pl.Series(name, table[:, i], nan_to_null=True) for i, name in enumerate(names)}
     if columns["epoch"].null_count():
         raise InputError(f"{path}: a row without an epoch")
-    for name in ("epoch", "stage"):
-        if name in columns and (columns[name].abs().max() or 0) > _MOST_EPOCHS:
+    for name in {"epoch", "stage"} & set(names):
+        if np.nanmax(np.abs(table[:, names.index(name)]), initial=0) > _MOST_EPOCHS:
             raise InputError(f"{path}: '{name}' goes beyond {_MOST_EPOCHS:,}, which no training reaches")
     height = len(rows)
     for name, kind in _ALWAYS.items():

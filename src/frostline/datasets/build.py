@@ -52,7 +52,7 @@ def build_split(
     split = "train" if mode == "train" else (args.split or "val")
     fraction = get_split_fraction(args.fraction, split)
     direct_mosaic = direct_mosaic and mode == "train"
-    fast = {
+    fast: dict[str, Any] = {
         "pixels": pixels,
         "images": None if args.cache else images_kept,
         "direct_mosaic": direct_mosaic,
@@ -60,7 +60,7 @@ def build_split(
         "sample_seed": sample_seed,
     }
     plain = not (pixels.exact or keep is not None or images_kept is not None or direct_mosaic)
-    kind = FastExactDataset if pixels.exact else ScannedDataset if plain else FastDataset
+    kind: Any = FastExactDataset if pixels.exact else ScannedDataset if plain else FastDataset
     return kind(
         img_path=images,
         imgsz=args.imgsz,

@@ -65,6 +65,9 @@ def stored_as(path: Path) -> StoredAs:
     if path.suffix.lower() in _TIFF_SUFFIXES or header.startswith(_TIFFS):
         return _named_so(path, _tiff(path), _TIFF_SUFFIXES, "TIFF")
     if header.startswith(_JP2):
+        at = header.find(b"ihdr")
+        if 0 <= at < len(header) - 12:
+            check_pixels(path, *struct.unpack(">II", header[at + 4 : at + 12]))
         if _jp2_bits(header) > 8:
             raise InputError(f"{path}: a JPEG 2000 file of more than 8 bits is not read here; save it as TIFF or PNG")
         return StoredAs("uint8")
@@ -81,18 +84,15 @@ def stored_as(path: Path) -> StoredAs:
 
 
 def _check_size(path: Path, header: bytes) -> None:
-    """Refuse a JPEG, BMP, WebP or JPEG 2000 file by its size, as far as its header can be read."""
+    """Refuse a JPEG, BMP or WebP file by its size, as far as its header can be read."""
+    width = height = 0
     if header.startswith(_JPEG):
-        size = _jpeg_size(path)
-    elif header.startswith(b"BM"):
-        size = tuple(abs(side) for side in struct.unpack("<ii", header[18:26])) if len(header) > 26 else (0, 0)
-    elif header[:4] == b"RIFF" and header[8:12] == b"WEBP":  # at most 16,384 x 16,384, but for the canvas of VP8X
-        size = tuple(1 + int.from_bytes(header[at : at + 3], "little") for at in (24, 27))
-        size = size if header[12:16] == b"VP8X" else (0, 0)
-    else:
-        at = header.find(b"ihdr") if header.startswith(_JP2) else -1
-        size = struct.unpack(">II", header[at + 4 : at + 12]) if 0 <= at < len(header) - 12 else (0, 0)
-    check_pixels(path, *size)
+        width, height = _jpeg_size(path)
+    elif header.startswith(b"BM") and len(header) > 26:
+        width, height = (abs(side) for side in struct.unpack("<ii", header[18:26]))
+    elif header[8:16] == b"WEBPVP8X":  # other WebP files are at most 16,384 x 16,384
+        width, height = (1 + int.from_bytes(header[at : at + 3], "little") for at in (24, 27))
+    check_pixels(path, width, height)
 
 
 def _jpeg_size(path: Path) -> tuple[int, int]:

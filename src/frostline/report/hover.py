@@ -176,8 +176,8 @@ def panels(
         layout[f"xaxis{number}"] = across | ({"matches": "x"} if shared and index else {})
         layout[f"yaxis{number}"] = upward | ({"matches": "y"} if shared and index else {})
         layout["annotations"].append(
-            {"text": f"<b>{written(title)}</b>", "x": left, "y": top, "xref": "paper", "yref": "paper", "xanchor": "left",
-             "yanchor": "bottom", "showarrow": False}
+            {"text": f"<b>{written(title)}</b>", "x": left, "y": top, "xref": "paper", "yref": "paper",
+             "xanchor": "left", "yanchor": "bottom", "showarrow": False}
         )  # fmt: skip
     return layout
 
