@@ -140,11 +140,12 @@ def test_kept_labels_are_those_of_the_files_until_a_file_changes(tiny_data: Path
     plain = YOLODataset(img_path=info["train"], imgsz=64, data=info, augment=False, batch_size=2)
     same(plain.get_labels(), second.get_labels())
     assert any(len(one["segments"]) == 2 for one in second.get_labels())
+    before = second.get_labels()
     state = label.stat()
     label.write_text("0 0.3 0.1 0.5 0.1 0.5 0.5\n1 0.2 0.2 0.4 0.2 0.4 0.4 0.3 0.3\n")  # of the same size
     os.utime(label, ns=(state.st_atime_ns, state.st_mtime_ns + 1))
     changed = dataset(tiny_data).get_labels()
-    assert not np.array_equal(changed[0]["bboxes"], first.get_labels()[0]["bboxes"])
+    assert not np.array_equal(changed[0]["bboxes"], before[0]["bboxes"])
 
 
 @pytest.mark.parametrize(
