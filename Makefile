@@ -7,7 +7,7 @@ SHELL := /bin/bash
 VENV := .venv
 BIN := $(VENV)/bin
 # What tests beyond `make test` need, joined by commas; they skip without.
-EXTRAS := explain,pretrain,slurm
+EXTRAS := explain,pretrain,slurm,track,ray
 # PYTHON=/path/to/python picks an interpreter; without it, the first of these that runs, is in range and has venv.
 PYTHON ?=
 CANDIDATES := python3.11 python3.12 python3.10 python3 python
@@ -19,7 +19,7 @@ DATA ?=
 OF_MODEL := $(if $(MODEL),--model "$(MODEL)")
 OF_DATA := $(if $(DATA),--data "$(DATA)")
 
-.PHONY: help setup demo test test-extra test-all lint bench bench-quick bench-scaling parity docs clean
+.PHONY: help setup demo test test-extra test-all torture lint bench bench-quick bench-scaling parity docs clean
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
@@ -56,20 +56,24 @@ demo: $(VENV)/.installed ## Run the whole way from images to an answer, without 
 	$(BIN)/frostline demo
 
 test: $(VENV)/.installed ## Run the tests that need nothing beyond the repository
-	$(BIN)/python -m pytest -m "not shared and not slow and not browser"
+	$(BIN)/python -m pytest -m "not shared and not slow and not browser and not torture"
 
 # pytest exits with 5 when it selects no test: an error above, but an extra that has nothing to run has not failed.
 test-extra: $(VENV)/.extras-installed ## Run only what test-all adds to test: extras, browser, trainings of minutes, real data
-	$(BIN)/python -m pytest -m "shared or slow or extra or browser" || { status=$$?; [ $$status -eq 5 ] && echo "no test is marked so"; }
+	$(BIN)/python -m pytest -m "(shared or slow or extra or browser) and not torture" || { status=$$?; [ $$status -eq 5 ] && echo "no test is marked so"; }
 
-test-all: $(VENV)/.extras-installed ## Run everything
-	$(BIN)/python -m pytest
+test-all: $(VENV)/.extras-installed ## Run everything but torture
+	$(BIN)/python -m pytest -m "not torture"
 
-lint: $(VENV)/.installed ## Check style, format, types and the import rules between rooms
+torture: $(VENV)/.installed ## Search for inputs that break a reader, 10 minutes each; FROSTLINE_FUZZ_SECONDS=60 for less
+	$(BIN)/python -m pytest -m torture
+
+lint: $(VENV)/.installed ## Check style, format, types, import rules, and pins for known vulnerabilities
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	.ci/audit $(BIN)
 
 bench: $(VENV)/.installed ## Measure everything against plain Ultralytics; MODEL=weights.pt DATA=data.yaml for your own
 	$(BIN)/python benchmarks/study.py $(OF_MODEL) $(OF_DATA) --workloads 320,320+mosaic,640 --repeats 3,3,1

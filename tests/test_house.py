@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -80,3 +82,21 @@ def test_a_wrong_command_line_is_one_line_and_status_2(words: list[str], message
     done = subprocess.run([sys.executable, "-m", "frostline", *words], capture_output=True, text=True, check=False)
     assert done.returncode == 2 and done.stdout == "" and done.stderr.count("\n") == 1
     assert done.stderr.startswith("error: ") and message in done.stderr and "--help" in done.stderr
+
+
+def test_no_command_is_built_for_a_shell_and_nothing_is_unpickled_outside_the_one_place() -> None:
+    source = Path(__file__).parents[1] / "src" / "frostline"
+    shells = re.compile(
+        r"shell\s*=\s*True|os\.(system|popen|exec[lv]\w*|spawn\w+)\(|\bgetoutput\(|(?<![\w.])(eval|exec)\("
+    )
+    pickles = re.compile(
+        r"weights_only\s*=\s*False|allow_pickle\s*=\s*True|pickle\.loads?\(|\byaml\.(unsafe_|full_)?load\("
+    )
+    known = {"training/checkpoints.py": 1, "files.py": 1}  # what is trusted; the safe loader
+    found = {}
+    for file in sorted(source.rglob("*.py")):
+        text = file.read_text(encoding="utf-8")
+        assert shells.search(text) is None, f"{file}: {shells.search(text)}"
+        if count := len(pickles.findall(text)):
+            found[file.relative_to(source).as_posix()] = count
+    assert found == known

@@ -1,10 +1,12 @@
-"""Files that are either whole or absent: written beside their place, then renamed onto it. And YAML, read safely."""
+"""Files that are either whole or absent: written beside their place, then renamed onto it. And text of strangers, read
+only as far as it can be meant: of a size, a depth and a width."""
 
 from __future__ import annotations
 
 import json
 import math
 import os
+import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -123,18 +125,129 @@ def _no_sixties(loader: UserLoader, node: yaml.ScalarNode) -> Any:
 UserLoader.add_constructor("tag:yaml.org,2002:int", _no_sixties)
 
 
-def read_yaml(path: Path, what: str) -> Any:
+MOST_YAML_BYTES = 4 * 2**20
+MOST_YAML_DEPTH = 64
+MOST_YAML_NODES = 500_000
+"""With every alias counted as what it stands for: ten lines of aliases can stand for a billion nodes."""
+
+MOST_TEXT_BYTES = 64 * 2**20
+"""Of a label file, a table of a run, a list of images."""
+
+MOST_LINE_BYTES = 2**20
+"""A row of numbers is shorter, and a longer one would take fifty times its size once it is split."""
+
+
+class TooLargeError(InputError):
+    """A file that is longer, deeper or wider than anything it could be."""
+
+
+def read_bounded(path: Path, most: int = MOST_TEXT_BYTES) -> bytes:
+    """Read a file whole, up to a size; a device or a pipe, which has no end, is refused.
+
+    Args:
+        path: the file.
+        most: bytes.
+
+    Raises:
+        TooLargeError: it has more.
+        OSError: it cannot be read.
+    """
+    if not stat.S_ISREG(path.stat().st_mode) and not path.is_dir():
+        raise TooLargeError(f"{path}: not a file but a device or a pipe")
+    with path.open("rb") as stream:
+        data = stream.read(most + 1)
+    if len(data) > most:
+        raise TooLargeError(f"{path}: larger than {most // 2**20} MiB, which such a file is not meant to be")
+    return data
+
+
+def read_lines(path: Path, most: int = MOST_TEXT_BYTES, encoding: str = "utf-8-sig") -> list[str]:
+    """Read a text file of rows, of a size and a width.
+
+    Args:
+        path: the file.
+        most: bytes.
+        encoding: of the text.
+
+    Raises:
+        TooLargeError: it has more, or a line with more than `MOST_LINE_BYTES`.
+        OSError: it cannot be read.
+        UnicodeDecodeError: it is no such text.
+    """
+    data = read_bounded(path, most)
+    if len(data) > MOST_LINE_BYTES and max(map(len, data.split(b"\n"))) > MOST_LINE_BYTES:
+        raise TooLargeError(f"{path}: a line of it is longer than {MOST_LINE_BYTES // 2**20} MiB")
+    return data.decode(encoding).splitlines()
+
+
+def parse_yaml(text: str, *, unique: bool = True) -> Any:
+    """Parse YAML with the safe loader, up to a size and a depth.
+
+    Args:
+        text: of the file.
+        unique: refuse a key that stands twice; for records of other programs, read quickly, it may be False.
+
+    Raises:
+        yaml.YAMLError: it is not YAML, too large, too deep, or stands for too much.
+    """
+    if len(text) > MOST_YAML_BYTES:
+        raise yaml.YAMLError(f"it is larger than {MOST_YAML_BYTES // 2**20} MiB")
+    try:
+        deep = "- - " in text or " " * MOST_YAML_DEPTH in text or text.count("[") + text.count("{") > MOST_YAML_DEPTH
+        if deep or "&" in text or len(text) > 2**16:
+            _check_nodes(text)
+        return yaml.load(text, Loader=UserLoader if unique else _QUICK)
+    except (RecursionError, ValueError, TypeError, AttributeError, OverflowError) as error:
+        # A date of the 99th of a month, a number that is none, a key that is a list: PyYAML's constructors raise them.
+        raise yaml.YAMLError(f"{type(error).__name__}: {error}") from error
+
+
+_QUICK: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+def _check_nodes(text: str) -> None:
+    """Count what a text stands for, without building it."""
+    sizes: dict[str, int] = {}
+    open_nodes: list[tuple[str | None, int]] = []  # anchor and size so far
+    total = 0
+    for event in yaml.parse(text, Loader=_QUICK):
+        size, anchor = 1, getattr(event, "anchor", None)
+        if isinstance(event, yaml.CollectionStartEvent):
+            open_nodes.append((anchor, 1))
+            if len(open_nodes) > MOST_YAML_DEPTH:
+                raise yaml.YAMLError(f"it is nested more than {MOST_YAML_DEPTH} deep")
+            continue
+        if isinstance(event, yaml.CollectionEndEvent):
+            anchor, size = open_nodes.pop()
+        elif isinstance(event, yaml.AliasEvent):
+            if anchor not in sizes:
+                raise yaml.YAMLError(f"the alias *{anchor} stands within what it stands for, or for nothing")
+            size, anchor = sizes[anchor], None
+        elif not isinstance(event, yaml.ScalarEvent):
+            continue
+        if anchor is not None:
+            sizes[anchor] = size
+        if open_nodes:
+            outer, so_far = open_nodes[-1]
+            open_nodes[-1] = outer, so_far + size
+        total = max(total, size, open_nodes[-1][1] if open_nodes else 0)
+        if total > MOST_YAML_NODES:
+            raise yaml.YAMLError(f"it stands for more than {MOST_YAML_NODES:,} values")
+
+
+def read_yaml(path: Path, what: str, *, unique: bool = True) -> Any:
     """Read a YAML file that a user wrote, with the safe loader.
 
     Args:
         path: the file.
         what: what it is, for messages: `the study file`.
+        unique: see `parse_yaml`.
 
     Raises:
-        InputError: it is missing, cannot be read, or is not YAML.
+        InputError: it is missing, cannot be read, is not YAML, or larger or deeper than such a file is.
     """
     try:
-        return yaml.load(path.read_text(encoding="utf-8"), Loader=UserLoader)
+        return parse_yaml(read_bounded(path, MOST_YAML_BYTES).decode("utf-8"), unique=unique)
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "not UTF-8 text; save the file as UTF-8"
         raise InputError(f"{path}: cannot read {what}: {reason}") from error

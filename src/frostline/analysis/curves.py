@@ -14,6 +14,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from frostline.errors import InputError, did_you_mean
+from frostline.files import MOST_LINE_BYTES, read_bounded
 
 logger = logging.getLogger(__name__)
 
@@ -48,6 +49,9 @@ def metric_name(word: str) -> str:
     return name
 
 
+_MOST_EPOCHS = 10**9
+
+
 def read_results(path: Path) -> pl.DataFrame:
     """Read the `results.csv` of a training run, of old (padded names) and new Ultralytics versions alike.
 
@@ -71,6 +75,9 @@ def read_results(path: Path) -> pl.DataFrame:
     columns = {name: pl.Series(name, table[:, i], nan_to_null=True) for i, name in enumerate(names)}
     if columns["epoch"].null_count():
         raise InputError(f"{path}: a row without an epoch")
+    for name in {"epoch", "stage"} & set(names):
+        if np.nanmax(np.abs(table[:, names.index(name)]), initial=0) > _MOST_EPOCHS:
+            raise InputError(f"{path}: '{name}' goes beyond {_MOST_EPOCHS:,}, which no training reaches")
     height = len(rows)
     for name, kind in _ALWAYS.items():
         columns[name] = columns.get(name, pl.Series(name, [None] * height)).cast(kind)
@@ -156,11 +163,13 @@ def _array(values: Iterable[float | None]) -> NDArray[np.float64]:
 def _rows(path: Path) -> tuple[list[str], list[list[str]]]:
     """Give the header and the rows of a CSV file, stripped, all of one length."""
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        text = read_bounded(path).decode("utf-8-sig")
     except FileNotFoundError as error:
         raise InputError(f"{path}: no such file") from error
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: cannot be read as text ({error})") from error
+    if max(map(len, text.splitlines()), default=0) > MOST_LINE_BYTES:
+        raise InputError(f"{path}: a line of it is longer than {MOST_LINE_BYTES // 2**20} MiB")
     try:
         lines = [[cell.strip() for cell in line] for line in csv.reader(io.StringIO(text)) if line]
     except csv.Error as error:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from frostline.analysis.runs import RunFolder
 from frostline.errors import InputError
+from frostline.files import read_lines
 
 GRADIENTS = "gradients.csv"
 _COLUMN = re.compile(r"(layer|relative)_(\d+)")
@@ -88,11 +89,10 @@ def read_gradients(run: RunFolder) -> GradientTable:
 
 def _rows(path: Path) -> list[dict[str, str]]:
     try:
-        with path.open(encoding="utf-8", newline="") as stream:
-            rows = [
-                {str(key).strip(): (value or "").strip() for key, value in row.items() if key}
-                for row in csv.DictReader(stream)
-            ]
+        rows = [
+            {str(key).strip(): (value or "").strip() for key, value in row.items() if key}
+            for row in csv.DictReader(read_lines(path))
+        ]
         whole = [row for row in rows if row.get("epoch", "").isdigit() and int(row["epoch"]) > 0]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"{path}: cannot be read as CSV ({error})") from error

@@ -23,7 +23,7 @@ from frostline.analysis.confusion import box_iou, image_groups
 from frostline.analysis.matching import Boxes, Matches
 from frostline.analysis.runs import RunFolder
 from frostline.errors import InputError
-from frostline.files import OBJECT_TABLE
+from frostline.files import MOST_YAML_BYTES, OBJECT_TABLE, parse_yaml, read_bounded, read_lines
 
 OCCLUSIONS = ("fully visible", "partly occluded", "largely occluded", "unknown")
 """KITTI's levels 0 to 3 (Geiger, Lenz, Urtasun, CVPR 2012)."""
@@ -80,7 +80,7 @@ def find_table(run: RunFolder) -> Path | None:
     file = Path(named)
     folders = [file.parent]
     try:
-        content = yaml.safe_load(file.read_text(encoding="utf-8"))
+        content = parse_yaml(read_bounded(file, MOST_YAML_BYTES).decode("utf-8"), unique=False)
         if isinstance(content, Mapping) and isinstance(content.get("path"), str):
             folders.append(file.parent / content["path"])
     except (OSError, ValueError, yaml.YAMLError):  # moved since: the table may have stayed, or not
@@ -96,8 +96,9 @@ def read_table(path: Path) -> ObjectTable:
     """
     kinds = {"image": pl.String, "class": pl.String, **dict.fromkeys(_COLUMNS[2:6], pl.Float64), "occlusion": pl.Int64}
     try:
+        read_lines(path)  # the table's own reader takes lines of any length
         frame = pl.read_csv(path, schema_overrides=kinds, columns=list(_COLUMNS))
-    except (OSError, pl.exceptions.PolarsError) as error:
+    except (OSError, UnicodeDecodeError, pl.exceptions.PolarsError) as error:
         raise InputError(
             f"{path}: is no table with {', '.join(_COLUMNS)} ({str(error).splitlines()[0]}); make it again with "
             "data convert, or remove it"

@@ -19,6 +19,7 @@ import yaml
 
 from frostline.analysis.curves import epoch_seconds, read_results
 from frostline.errors import InputError
+from frostline.files import MOST_YAML_BYTES, parse_yaml, read_bounded
 
 logger = logging.getLogger(__name__)
 
@@ -256,10 +257,10 @@ def _arm_folder(run: RunFolder) -> Path:
 
 def _read_json(path: Path) -> Mapping[str, Any]:
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
+        value = json.loads(read_bounded(path).decode("utf-8"))
     except FileNotFoundError:
         return {}
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise InputError(f"{path}: cannot be read as JSON ({error})") from error
     if not isinstance(value, dict):
         raise InputError(f"{path}: expected a JSON object")
@@ -267,10 +268,9 @@ def _read_json(path: Path) -> Mapping[str, Any]:
 
 
 def _read_yaml(path: Path) -> Mapping[str, Any]:
-    # The C loader where there is one: hundreds of runs have an args.yaml of a hundred lines each.
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    # By the quick loader: hundreds of runs have an args.yaml of a hundred lines each.
     try:
-        value = yaml.load(path.read_text(encoding="utf-8"), Loader=loader)
+        value = parse_yaml(read_bounded(path, MOST_YAML_BYTES).decode("utf-8"), unique=False)
     except (OSError, ValueError, yaml.YAMLError) as error:
         raise InputError(f"{path}: cannot be read as YAML ({' '.join(str(error).split())})") from error
     return value if isinstance(value, Mapping) else {}

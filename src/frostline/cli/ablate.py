@@ -41,6 +41,7 @@ def ablate(
     together: o.Together = False,
     track: o.Track = None,
     trust_checkpoint: o.Trust = False,
+    allow_outside: o.AllowOutside = False,
     exact_resume: o.ExactResume = False,
     quiet: o.Quiet = False,
     shutdown: o.Shutdown = None,

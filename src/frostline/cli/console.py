@@ -9,6 +9,7 @@ from typing import Any
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 PIPED_WIDTH = 140
 """Columns when the output goes to a file or a pipe, where nothing needs to be cut to a screen."""
@@ -46,6 +47,11 @@ def plain_table(*columns: str, left: frozenset[str] = frozenset()) -> Table:
     for column in columns:
         table.add_column(column, justify="left" if column in left else "right", no_wrap=True)
     return table
+
+
+def name_cell(name: object) -> Text:
+    """Return a name of a stranger's as a cell: no markup is read in it, and no terminal obeys it."""
+    return Text("".join(mark if mark.isprintable() else "\N{REPLACEMENT CHARACTER}" for mark in str(name)))
 
 
 def show(table: Table, *lines: Any) -> None:

@@ -8,7 +8,7 @@ import typer
 
 from frostline.cli.bar import bar
 from frostline.cli.console import pure_stdout
-from frostline.cli.options import Data
+from frostline.cli.options import AllowOutside, Data
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -23,6 +23,7 @@ def check(
     *,
     json: Annotated[bool, typer.Option("--json", help="Print everything as JSON, with every file concerned.")] = False,
     workers: Annotated[int | None, typer.Option(help="Processes; without it one a core.", min=1)] = None,
+    allow_outside: AllowOutside = False,
 ) -> None:
     """Look at every image and label of a dataset, and say whether it is fit to train on.
 

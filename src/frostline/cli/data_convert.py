@@ -10,6 +10,7 @@ import typer
 
 from frostline.cli.bar import bar, stderr
 from frostline.cli.batch import Workers
+from frostline.cli.options import AllowOutside
 
 if TYPE_CHECKING:
     from frostline.datasets.convert import ConvertSummary
@@ -50,6 +51,7 @@ def convert(
     ] = False,
     link: Annotated[bool, typer.Option("--link", help="Make symbolic links to the images instead of copies.")] = False,
     workers: Workers = None,
+    allow_outside: AllowOutside = False,
 ) -> None:
     """Convert KITTI, LabelMe, COCO, Pascal VOC or YOLO labels to YOLO, without a split.
 

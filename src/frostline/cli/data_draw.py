@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from frostline.cli.bar import bar, stderr
-from frostline.cli.options import Data
+from frostline.cli.options import AllowOutside, Data
 
 
 def draw(
@@ -22,6 +22,7 @@ def draw(
         int | None, typer.Option(help="Images at most, spread evenly over the dataset.", min=1, show_default=False)
     ] = None,
     workers: Annotated[int | None, typer.Option(help="Processes; without it one a core.", min=1)] = None,
+    allow_outside: AllowOutside = False,
 ) -> None:
     """Draw the labels of a dataset on its images, and a contact sheet.
 

@@ -68,6 +68,7 @@ def evaluate(
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Evaluate again what was evaluated already.")] = False,
     trust_checkpoint: o.Trust = False,
+    allow_outside: o.AllowOutside = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON in place of the tables.")] = False,
 ) -> None:
     """Evaluate runs from their checkpoints, so that plain Ultralytics runs get intervals too.
@@ -127,14 +128,12 @@ def _print(one: Evaluated) -> None:
 
 
 def _classes(per_class: Mapping[str, Mapping[str, Any]]) -> Any:
-    from rich.text import Text
-
-    from frostline.cli.console import plain_table
+    from frostline.cli.console import name_cell, plain_table
 
     table = plain_table("class", "AP50", "AP50-95", "COCO's AP50", "COCO's AP50-95", left=frozenset({"class"}))
     keys = ("ultralytics/AP50", "ultralytics/AP50-95", "coco/AP50", "coco/AP50-95")
     for name, values in per_class.items():
-        table.add_row(Text(name), *(_number(values.get(key)) for key in keys))
+        table.add_row(name_cell(name), *(_number(values.get(key)) for key in keys))
     return table
 
 

@@ -48,6 +48,7 @@ def explain(
     ] = None,
     device: o.Device = None,
     trust_checkpoint: o.Trust = False,
+    allow_outside: o.AllowOutside = False,
 ) -> None:
     """Draw class activation maps of the same images, layer by layer, for several models side by side.
 

@@ -57,7 +57,7 @@ def gradients(
 def _print(tables: list[GradientTable], relative: bool) -> None:
     import numpy as np
 
-    from frostline.cli.console import plain_table, show
+    from frostline.cli.console import name_cell, plain_table, show
 
     out = plain_table("run", "epochs", "layers that trained", "strongest", "weakest", left=frozenset({"run"}))
     for table in tables:
@@ -68,6 +68,6 @@ def _print(tables: list[GradientTable], relative: bool) -> None:
         ends = [
             f"{pick(means, key=means.__getitem__)} ({pick(means.values()):.3g})" if means else "" for pick in (max, min)
         ]
-        out.add_row(table.name, str(len(table.measured)), str(len(means)), *ends)
+        out.add_row(name_cell(table.name), str(len(table.measured)), str(len(means)), *ends)
     kind = "gradient norm over weight norm" if relative else "gradient norm"
     show(out, f"Strongest and weakest: the layer with the largest and the smallest mean {kind} over the epochs.")

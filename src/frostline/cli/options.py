@@ -57,6 +57,25 @@ Preset = Annotated[str | None, typer.Option("--preset", help="A named set of tra
 Trust = Annotated[
     bool, typer.Option("--trust-checkpoint", help="Open checkpoints without the restricted loader: they can run code.")
 ]
+
+
+def _allow_outside(value: bool) -> bool:
+    """Let datasets lead out of their folders: in the environment, which the processes of runs inherit."""
+    if value:
+        from frostline.datasets.outside import allow_outside
+
+        allow_outside()
+    return value
+
+
+AllowOutside = Annotated[
+    bool,
+    typer.Option(
+        "--allow-outside",
+        help="Follow paths of a data.yaml that lead out of its folder and its path:.",
+        callback=_allow_outside,
+    ),
+]
 ExactResume = Annotated[
     bool,
     typer.Option(

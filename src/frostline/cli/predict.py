@@ -59,6 +59,7 @@ def predict(
     batch: Annotated[int, typer.Option("--batch", min=1, help="Images at once; changes the speed alone.")] = 1,
     device: o.Device = None,
     trust_checkpoint: o.Trust = False,
+    allow_outside: o.AllowOutside = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON in place of the table.")] = False,
 ) -> None:
     """Draw what a model finds in images of 8 bits, uint16 or float32.
@@ -95,12 +96,12 @@ def predict(
 
 
 def _print(found: Predictions, out: Path, conf: float) -> None:
-    from frostline.cli.console import plain_table, show
+    from frostline.cli.console import name_cell, plain_table, show
 
     table = plain_table("class", "detections", "images", left=frozenset({"class"}))
     counts = found.counts()
     for name, (boxes, images) in counts.items():
-        table.add_row(name, str(boxes), str(images))
+        table.add_row(name_cell(name), str(boxes), str(images))
     total = sum(boxes for boxes, _ in counts.values())
     none = "" if total else f" (none is as sure as --conf {conf:g})"
     lines = f"images: {len(found.images)}; detections: {total}{none}; failed: {len(found.failed)}", f"wrote {out}"

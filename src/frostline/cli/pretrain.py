@@ -40,6 +40,7 @@ def pretrain(
     ),
     device: o.Device = None,
     trust_checkpoint: o.Trust = False,
+    allow_outside: o.AllowOutside = False,
 ) -> None:
     """Pretrain a detector's backbone on images without labels, with lightly-train.
 

@@ -40,6 +40,7 @@ def probe(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON in place of the table.")] = False,
     trust_checkpoint: o.Trust = False,
+    allow_outside: o.AllowOutside = False,
 ) -> None:
     """Measure gradients, drift, similarity and cost layer by layer, and say which arms are worth running.
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from frostline.cli.evidence import Baseline, Confidence, Draws, MethodChoice, MethodOption, Unfinished
+from frostline.cli.options import AllowOutside
 
 if TYPE_CHECKING:
     from frostline.report import Report
@@ -28,6 +29,7 @@ def report(
     method: MethodChoice = MethodOption.PERCENTILE,
     include_unfinished: Unfinished = False,
     title: Annotated[str | None, typer.Option("--title", help="Of the page.", show_default="the study's name")] = None,
+    allow_outside: AllowOutside = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print report.json as well, and nothing else.")] = False,
 ) -> None:
     """Turn finished runs into an answer with its uncertainty.

@@ -73,6 +73,7 @@ def evaluate(
     device: o.Device = None,
     workers: Workers = None,
     trust_checkpoint: o.Trust = False,
+    allow_outside: o.AllowOutside = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print shadows.json in place of the tables.")] = False,
 ) -> None:
     """Sort objects by the light they stand in, and test how detectors bear shadows that were not there.

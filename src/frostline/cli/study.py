@@ -39,6 +39,7 @@ def run(
     together: o.Together = False,
     track: o.Track = None,
     trust_checkpoint: o.Trust = False,
+    allow_outside: o.AllowOutside = False,
     quiet: o.Quiet = False,
     shutdown: o.Shutdown = None,
     yes: o.Yes = False,

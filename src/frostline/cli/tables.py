@@ -17,14 +17,15 @@ def boxes_table(boxes: Mapping[str, Mapping[str, int]], images: Mapping[str, int
         images: split to number of images.
     """
     from rich.table import Table
-    from rich.text import Text
+
+    from frostline.cli.console import name_cell
 
     table = Table("boxes", *boxes, "total")
     for column in table.columns[1:]:
         column.justify = "right"
     for name in next(iter(boxes.values())):
         counts = [of_class[name] for of_class in boxes.values()]
-        table.add_row(Text(name), *map(str, counts), str(sum(counts)))
+        table.add_row(name_cell(name), *map(str, counts), str(sum(counts)))
     totals = [sum(of_class.values()) for of_class in boxes.values()]
     table.add_section()
     table.add_row("all classes", *map(str, totals), str(sum(totals)))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from ultralytics.data import build_yolo_dataset
 from ultralytics.data.utils import get_split_fraction
 from ultralytics.utils import colorstr
 
@@ -12,6 +11,7 @@ from frostline.datasets.dataset import Dataset
 from frostline.datasets.fast import FastDataset, FastExactDataset
 from frostline.datasets.image_cache import ImageCache
 from frostline.datasets.pixel_format import PixelFormat
+from frostline.datasets.scanned import ScannedDataset
 from frostline.errors import InputError
 
 
@@ -33,7 +33,7 @@ def build_split(
     """Build a split's dataset.
 
     8-bit images that OpenCV reads get exactly the tensors of Ultralytics' own dataset, and with nothing to make faster
-    that dataset itself, from its own function.
+    that dataset itself, but for where it keeps the labels that it has read.
 
     Args:
         args: Ultralytics' arguments.
@@ -52,9 +52,15 @@ def build_split(
     split = "train" if mode == "train" else (args.split or "val")
     fraction = get_split_fraction(args.fraction, split)
     direct_mosaic = direct_mosaic and mode == "train"
-    if not (pixels.exact or keep is not None or images_kept is not None or direct_mosaic):
-        return build_yolo_dataset(args, images, batch, data, mode=mode, rect=rect, stride=stride, fraction=fraction)
-    kind = FastExactDataset if pixels.exact else FastDataset
+    fast: dict[str, Any] = {
+        "pixels": pixels,
+        "images": None if args.cache else images_kept,
+        "direct_mosaic": direct_mosaic,
+        "keep": keep,
+        "sample_seed": sample_seed,
+    }
+    plain = not (pixels.exact or keep is not None or images_kept is not None or direct_mosaic)
+    kind: Any = FastExactDataset if pixels.exact else ScannedDataset if plain else FastDataset
     return kind(
         img_path=images,
         imgsz=args.imgsz,
@@ -71,11 +77,7 @@ def build_split(
         classes=args.classes,
         data=data,
         fraction=1.0 if data.get("complete") else fraction,
-        pixels=pixels,
-        images=None if args.cache else images_kept,
-        direct_mosaic=direct_mosaic,
-        keep=keep,
-        sample_seed=sample_seed,
+        **({} if plain else fast),
     )
 
 

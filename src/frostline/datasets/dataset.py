@@ -11,6 +11,8 @@ import glob
 import importlib.util
 import os
 import re
+import tarfile
+import zipfile
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -19,8 +21,9 @@ from typing import Any
 
 import yaml
 
+from frostline.datasets.outside import ALLOW_ADVICE, leads_outside, outside_allowed
 from frostline.errors import InputError
-from frostline.files import UniqueKeyLoader
+from frostline.files import MOST_YAML_BYTES, parse_yaml, read_bounded, read_lines
 
 IMAGE_SUFFIXES = frozenset(
     (".avif", ".bmp", ".dng", ".heic", ".heif", ".jp2", ".jpeg", ".jpg", ".mpo", ".png", ".tif", ".tiff", ".webp")
@@ -102,6 +105,7 @@ def load_names(data: str | Path) -> dict[int, str]:
 
 
 def _load(file: Path) -> Dataset:
+    _refuse_archive(file)
     content = _read(file)
     if "val" not in content and "validation" in content:  # Ultralytics renames it too
         content["val"] = content.pop("validation")
@@ -110,6 +114,7 @@ def _load(file: Path) -> Dataset:
             raise InputError(f"{file}: there is no '{key}:'; name a folder of images, such as '{key}: images/{key}'")
     names = _names(file, content)
     root = _root(file, content)
+    _refuse_outside(file, root, content)
     splits = {key: _images(file, key, root, content[key]) for key in ("train", "val", "test") if content.get(key)}
     return Dataset(yaml=file.absolute(), names=names, pixels=content.get("pixels"), **splits)
 
@@ -138,6 +143,12 @@ def _find(data: str) -> Path:
     return file
 
 
+def _refuse_archive(file: Path) -> None:
+    """Refuse a data.yaml that is an archive as well: Ultralytics would unpack it and go by the one inside."""
+    if zipfile.is_zipfile(file) or tarfile.is_tarfile(file):
+        raise InputError(f"{file}: is an archive as well as a text; Frostline unpacks nothing, give a plain data.yaml")
+
+
 def _yaml_in(folder: Path) -> Path:
     found: list[Path] = []
     for pattern in ("*.yaml", "*.yml"):  # the first pattern that is met wins, and this folder before deeper ones
@@ -150,20 +161,20 @@ def _yaml_in(folder: Path) -> Path:
 
 
 def _read(file: Path) -> dict[str, Any]:
-    loader = UniqueKeyLoader
     try:
-        text = file.read_text(encoding="utf-8")
+        text = read_bounded(file, MOST_YAML_BYTES).decode("utf-8")
     except UnicodeDecodeError as error:  # Ultralytics leaves such bytes out: a class name would lose its letters
         raise InputError(f"{file}: not UTF-8 text; save the file as UTF-8") from error
     try:
-        content = yaml.load(text, Loader=loader)
+        content = parse_yaml(text)
     except (yaml.YAMLError, ValueError):
         try:
-            content = yaml.load(_UNPRINTABLE.sub("", text), Loader=loader)
+            content = parse_yaml(_UNPRINTABLE.sub("", text))
         except (yaml.YAMLError, ValueError) as error:
             mark = getattr(error, "problem_mark", None)
             where = f" at line {mark.line + 1}" if mark else ""
-            problem = getattr(error, "problem", None) or "characters that YAML does not allow"
+            unprintable = isinstance(error, yaml.reader.ReaderError)
+            problem = getattr(error, "problem", None) or ("characters it does not allow" if unprintable else error)
             raise InputError(f"{file}: this is not YAML{where} ({problem}); correct the file") from error
     if not isinstance(content, dict):
         what = "empty" if content is None else f"a YAML {type(content).__name__}"
@@ -226,6 +237,24 @@ def _root(file: Path, content: Mapping[str, Any]) -> Path:
     return root
 
 
+def _refuse_outside(file: Path, root: Path, content: Mapping[str, Any]) -> None:
+    """Refuse splits that lead out of the dataset, unless the user said that they may.
+
+    Raises:
+        InputError: naming the entry and where it leads.
+    """
+    if outside_allowed():
+        return
+    for split in ("train", "val", "test"):
+        entry = content.get(split) or []
+        for item in entry if isinstance(entry, list) else [entry]:
+            if isinstance(item, str) and (place := leads_outside(item, root, file.parent)) is not None:
+                stripped = item[3:] if item.startswith("../") and not place.exists() else None
+                if stripped is not None and leads_outside(stripped, root, file.parent) is None:
+                    continue  # an old habit of exports, see below
+                raise InputError(f"{file}: '{split}: {item}' leads out of the dataset, to {place}; {ALLOW_ADVICE}")
+
+
 def _images(file: Path, split: str, root: Path, entry: str | list[Any]) -> list[Path]:
     images: list[str] = []
     for item in entry if isinstance(entry, list) else [entry]:
@@ -240,7 +269,7 @@ def _images(file: Path, split: str, root: Path, entry: str | list[Any]) -> list[
             # glob, not pathlib: Ultralytics' pattern skips hidden files and follows linked folders
             images += glob.glob(str(Path(glob.escape(str(source))) / "**" / "*.*"), recursive=True)  # noqa: PTH207
         elif source.is_file():
-            images += _listed(file, split, source)
+            images += _listed(file, split, source, root)
         else:
             hint = "correct it or remove the line" if split == "test" else "correct it, or the 'path:' above it"
             raise InputError(f"{file}: '{split}: {item}' does not exist (looked for {source}); {hint}")
@@ -251,16 +280,18 @@ def _images(file: Path, split: str, root: Path, entry: str | list[Any]) -> list[
     return [Path(name) for name in found]
 
 
-def _listed(file: Path, split: str, source: Path) -> list[str]:
+def _listed(file: Path, split: str, source: Path, root: Path) -> list[str]:
     if source.suffix.lower() in IMAGE_SUFFIXES:
         raise InputError(f"{file}: '{split}:' names the image {source}; name its folder or a .txt list of images")
     try:
-        lines = source.read_text(encoding="utf-8-sig").strip().splitlines()
+        lines = "\n".join(read_lines(source)).strip().splitlines()
     except UnicodeDecodeError:
         raise InputError(f"{source}: '{split}:' of {file} must be a folder or a UTF-8 list, one image a line") from None
-    parent = f"{source.parent}{os.sep}"
+    parent, allowed = f"{source.parent}{os.sep}", outside_allowed()
     images = [line.replace("./", parent, 1) if line.startswith("./") else line for line in lines]
     for number, image in enumerate(images, start=1):
+        if not allowed and (place := leads_outside(image, root, file.parent)) is not None:
+            raise InputError(f"{source}, line {number}: leads out of the dataset, to {place}; {ALLOW_ADVICE}")
         if f".{image.rpartition('.')[-1].lower()}" in IMAGE_SUFFIXES and not Path(image).is_file():
             raise InputError(f"{source}, line {number}: there is no image {image}; correct the list of '{split}:'")
     return images

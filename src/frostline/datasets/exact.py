@@ -15,7 +15,6 @@ import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from ultralytics.data.dataset import YOLODataset
 from ultralytics.data.utils import get_hash
 from ultralytics.utils import LOGGER
 
@@ -23,6 +22,7 @@ from frostline.datasets.exact_augment import for_format
 from frostline.datasets.pixel_format import PixelFormat
 from frostline.datasets.pixels import read_picture
 from frostline.datasets.rows import read_rows
+from frostline.datasets.scanned import ScannedDataset
 from frostline.errors import InputError
 from frostline.files import written_beside
 
@@ -101,7 +101,7 @@ def unfilled(shape: Sequence[int], kind: torch.dtype) -> torch.Tensor:
     return torch.from_numpy(np.empty(tuple(shape), str(kind).removeprefix("torch.")))
 
 
-def remember(dataset: YOLODataset, i: int, image: NDArray[Any], original: tuple[int, int]) -> Loaded:
+def remember(dataset: ScannedDataset, i: int, image: NDArray[Any], original: tuple[int, int]) -> Loaded:
     """Put an image that was just loaded where mosaic draws from, as Ultralytics does when it augments.
 
     Returns:
@@ -117,7 +117,7 @@ def remember(dataset: YOLODataset, i: int, image: NDArray[Any], original: tuple[
     return image, original, now
 
 
-class ExactDataset(YOLODataset):
+class ExactDataset(ScannedDataset):
     """Ultralytics' detection dataset with loading, caches and augmentation that keep the type of the pixels.
 
     An image that cannot be used is an error that names it; Ultralytics would leave it out.

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from frostline.errors import InputError
+from frostline.imaging.stored import check_pixels, png_size
 
 _PNG, _JPEG = b"\x89PNG\r\n\x1a\n", b"\xff\xd8"
 _PNG_END, _JPEG_END = b"IEND\xaeB`\x82", b"\xff\xd9"
@@ -63,17 +65,50 @@ def stored_as(path: Path) -> StoredAs:
     if path.suffix.lower() in _TIFF_SUFFIXES or header.startswith(_TIFFS):
         return _named_so(path, _tiff(path), _TIFF_SUFFIXES, "TIFF")
     if header.startswith(_JP2):
+        at = header.find(b"ihdr")
+        if 0 <= at < len(header) - 12:
+            check_pixels(path, *struct.unpack(">II", header[at + 4 : at + 12]))
         if _jp2_bits(header) > 8:
             raise InputError(f"{path}: a JPEG 2000 file of more than 8 bits is not read here; save it as TIFF or PNG")
         return StoredAs("uint8")
     if header.startswith(_PNG):
         if _PNG_END not in tail or len(header) < 25:
             raise InputError(f"{path}: the image is cut off; {_REPAIR}")
+        check_pixels(path, *png_size(header))
         stored = StoredAs("uint16", by_opencv=False) if header[24] == 16 else StoredAs("uint8")
         return _named_so(path, stored, (".png",), "PNG")
     if header.startswith(_JPEG) and _JPEG_END not in tail:
         raise InputError(f"{path}: the image is cut off; {_REPAIR}")
+    _check_size(path, header)
     return StoredAs("uint8")
+
+
+def _check_size(path: Path, header: bytes) -> None:
+    """Refuse a JPEG, BMP or WebP file by its size, as far as its header can be read."""
+    width = height = 0
+    if header.startswith(_JPEG):
+        width, height = _jpeg_size(path)
+    elif header.startswith(b"BM") and len(header) > 26:
+        width, height = (abs(side) for side in struct.unpack("<ii", header[18:26]))
+    elif header[8:16] == b"WEBPVP8X":  # other WebP files are at most 16,384 x 16,384
+        width, height = (1 + int.from_bytes(header[at : at + 3], "little") for at in (24, 27))
+    check_pixels(path, width, height)
+
+
+def _jpeg_size(path: Path) -> tuple[int, int]:
+    """Read width and height from the frame header (ITU-T T.81, B.2.2), past whatever stands before it."""
+    with path.open("rb") as stream:
+        stream.seek(2)
+        while True:
+            marker = stream.read(4)
+            while marker[:2] == b"\xff\xff":  # fill bytes
+                marker = marker[1:] + stream.read(1)
+            if len(marker) < 4 or marker[0] != 0xFF or marker[1] == 0xDA:
+                return 0, 0
+            if 0xC0 <= marker[1] <= 0xCF and marker[1] not in (0xC4, 0xC8, 0xCC):
+                frame = stream.read(5)
+                return int.from_bytes(frame[3:5], "big"), int.from_bytes(frame[1:3], "big")
+            stream.seek(max(int.from_bytes(marker[2:4], "big") - 2, 0), os.SEEK_CUR)
 
 
 def _named_so(path: Path, stored: StoredAs, suffixes: Sequence[str], what: str) -> StoredAs:
@@ -98,12 +133,13 @@ def _tiff(path: Path) -> StoredAs:
         with tifffile.TiffFile(path) as tiff:
             page = tiff.pages[0]
             ends = (start + count for start, count in zip(page.dataoffsets, page.databytecounts, strict=True))
+            check_pixels(path, page.imagewidth, page.imagelength)
             if max(ends, default=0) > tiff.filehandle.size:
                 raise InputError(f"{path}: the image is cut off; {_REPAIR}")
             kind, compression = str(page.dtype), int(page.compression)
     except InputError:
         raise
-    except (OSError, ValueError, IndexError, AttributeError) as error:  # TiffFileError is a ValueError
+    except Exception as error:  # TiffFileError, and whatever a damaged tag leads tifffile into
         raise InputError(f"{path}: cannot be read as TIFF; {_REPAIR}") from error
     if kind == "bool":
         return StoredAs("uint8")

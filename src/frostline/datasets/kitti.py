@@ -15,7 +15,9 @@ from types import MappingProxyType
 from frostline.datasets.dataset import IMAGE_SUFFIXES
 from frostline.datasets.formats.found import Found, Item, Record, choose_classes, sizes_of, to_yolo
 from frostline.datasets.layout import refuse_inside, split_names, write_dataset
+from frostline.datasets.rows import MOST_LABEL_BYTES
 from frostline.errors import InputError
+from frostline.files import read_lines
 
 __all__ = ["CLASSES", "KITTI_TYPES", "MAPPING", "KittiSummary", "convert_kitti", "read_kitti"]
 
@@ -136,7 +138,7 @@ def read_kitti(src: Path) -> Found:
 
 def _read_label(file: Path) -> list[Item]:
     try:
-        lines = file.read_text(encoding="utf-8-sig").splitlines()
+        lines = read_lines(file, MOST_LABEL_BYTES)
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{file}: cannot be read as text; replace the file") from error
     return [_parse(file, number, line.split()) for number, line in enumerate(lines, start=1) if line.strip()]

@@ -8,8 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from frostline.errors import InputError
+from frostline.files import read_lines
 
 BOX_COLUMNS = 5
+MOST_LABEL_BYTES = 16 * 2**20
+"""Of a label file: ten thousand polygons of a hundred points."""
+
 ROUNDING = 1e-6
 """How far outside [0, 1] a coordinate may lie: the last of the six digits that converters print."""
 
@@ -54,7 +58,7 @@ def read_rows(file: Path, classes: int) -> tuple[list[Row], list[tuple[int, str]
         InputError: the file is there and cannot be read.
     """
     try:
-        text = file.read_text(encoding="utf-8-sig")
+        lines_read = read_lines(file, MOST_LABEL_BYTES)
     except (FileNotFoundError, NotADirectoryError):
         return [], []
     except UnicodeDecodeError:
@@ -63,7 +67,7 @@ def read_rows(file: Path, classes: int) -> tuple[list[Row], list[tuple[int, str]
         raise InputError(f"{file}: cannot be read ({error.strerror}); check what it is and its permissions") from error
     good: list[Row] = []
     wrong: list[tuple[int, str]] = []
-    lines = list(_split(text))
+    lines = list(_split(lines_read))
     polygons = any(len(row) > BOX_COLUMNS + 1 for _, row in lines)
     for number, row in lines:
         try:
@@ -86,8 +90,8 @@ def _row(line: int, values: Sequence[float]) -> Row:
     return Row(line, int(values[0]), x, y, max(xs) - min(xs), max(ys) - min(ys))
 
 
-def _split(text: str) -> Iterator[tuple[int, list[str]]]:
-    for number, line in enumerate(text.splitlines(), start=1):
+def _split(lines: list[str]) -> Iterator[tuple[int, list[str]]]:
+    for number, line in enumerate(lines, start=1):
         if row := line.split():
             yield number, row
 

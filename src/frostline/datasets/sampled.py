@@ -5,10 +5,10 @@ from __future__ import annotations
 import random
 from typing import Any
 
-from ultralytics.data.dataset import YOLODataset
+from frostline.datasets.scanned import ScannedDataset
 
 
-class SampledDataset(YOLODataset):
+class SampledDataset(ScannedDataset):
     """Ultralytics' dataset, cut down to a seeded sample of its images.
 
     The whole split is scanned as always, so its label cache stays valid for training; the sample is taken afterwards.

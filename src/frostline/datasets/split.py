@@ -16,6 +16,7 @@ from frostline.datasets.layout import write_dataset
 from frostline.datasets.rows import read_rows
 from frostline.datasets.splitting import group_names, split_groups
 from frostline.errors import InputError
+from frostline.files import read_bounded, read_lines
 
 
 @dataclass(frozen=True)
@@ -124,7 +125,7 @@ class _Texts(dict[str, str]):
         self._files = files
 
     def __missing__(self, name: str) -> str:
-        return self._files[name].read_text(encoding="utf-8-sig")
+        return read_bounded(self._files[name]).decode("utf-8-sig")
 
 
 def _pairs(images: Path, labels: Path, problems: list[str]) -> dict[str, tuple[Path, Path]]:
@@ -179,7 +180,7 @@ def _sidecar(folders: Sequence[Path], splits: dict[str, list[str]]) -> dict[str,
     split_of = {name: split for split, names in splits.items() for name in names}
     order = {name: position for position, name in enumerate(split_of)}
     try:
-        reader = csv.DictReader(io.StringIO(file.read_text(encoding="utf-8"), newline=""))
+        reader = csv.DictReader(io.StringIO("\n".join(read_lines(file)), newline=""))
         rows = [row for row in reader if row["image"] in split_of]
         rows.sort(key=lambda row: (order[row["image"]], int(row["row"])))
         text = io.StringIO()

@@ -92,11 +92,14 @@ def read_bayer(path: Path, geometry: BayerGeometry) -> NDArray[np.uint32]:
     Raises:
         InputError: if the file is missing, or of a size that this geometry does not have; it says which would fit.
     """
+    height, width = geometry.height, geometry.width
     try:
+        size = path.stat().st_size
+        if size not in {height * geometry.row_bytes, height * width * 2}:  # before room is made for it
+            raise InputError(_wrong_size(path, size, geometry))
         data = np.frombuffer(path.read_bytes(), np.uint8)
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from None
-    height, width = geometry.height, geometry.width
     if data.size == height * width * 2 and geometry.bits <= 16:
         words = data.view("<u2" if geometry.byte_order != "big" else ">u2").reshape(height, width).astype(np.uint32)
         if words.max() >= 2**geometry.bits:

@@ -12,7 +12,15 @@ from typing import Any
 import yaml
 
 from frostline.errors import InputError
-from frostline.files import OBJECT_TABLE, leftovers, write_text, written_beside
+from frostline.files import (
+    MOST_YAML_BYTES,
+    OBJECT_TABLE,
+    leftovers,
+    parse_yaml,
+    read_bounded,
+    write_text,
+    written_beside,
+)
 from frostline.imaging.io import IMAGE_SUFFIXES
 
 log = logging.getLogger(__name__)
@@ -96,7 +104,7 @@ def copy_data_yaml(
     if not file.is_file():
         return False
     try:
-        content = yaml.safe_load(file.read_text(encoding="utf-8"))
+        content = parse_yaml(read_bounded(file, MOST_YAML_BYTES).decode("utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise InputError(f"{file}: not valid YAML ({' '.join(str(error).split())})") from None
     if not isinstance(content, dict):

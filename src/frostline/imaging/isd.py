@@ -16,6 +16,7 @@ import yaml
 from numpy.typing import ArrayLike, NDArray
 
 from frostline.errors import InputError
+from frostline.files import MOST_YAML_BYTES, parse_yaml, read_bounded
 
 _BLOCK = 65536
 
@@ -126,7 +127,7 @@ def parse_isd(text: str) -> IsdTable:
 
 def _read_isd(path: Path) -> IsdTable:
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))  # JSON is YAML
+        content = parse_yaml(read_bounded(path, MOST_YAML_BYTES).decode("utf-8"))  # JSON is YAML
         images, cameras = dict(content.get("images") or {}), dict(content.get("cameras") or {})
         mean = content["isd"] if "isd" in content or not cameras else None
     except (OSError, ValueError, KeyError, TypeError, AttributeError, yaml.YAMLError):

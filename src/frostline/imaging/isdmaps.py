@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from frostline.errors import InputError
 from frostline.imaging.isd import unit_isd
+from frostline.imaging.stored import read_stored
 
 OWN_FOLDER_SUFFIX, BESIDE_SUFFIX = ".npy", ".isd.npy"
 """How maps are named where nobody says: in a folder of their own, or beside the images."""
@@ -113,10 +114,8 @@ def read_isd_map(file: Path, size: tuple[int, int]) -> NDArray[np.float32]:
 
 
 def _load(file: Path) -> NDArray[Any]:
-    import tifffile  # here, so that whoever has no maps does without
-
     try:
-        values = tifffile.imread(file) if file.suffix.lower() in _TIFF else np.load(file, allow_pickle=False)
+        values = read_stored(file) if file.suffix.lower() in _TIFF else np.load(file, allow_pickle=False)
     except Exception as error:  # the codecs raise a type of their own each
         reason = " ".join(str(error).split()) or type(error).__name__
         raise InputError(f"{file}: cannot be read as an ISD map ({reason})") from None

@@ -16,6 +16,29 @@ from numpy.typing import NDArray
 
 from frostline.errors import InputError
 
+MOST_PIXELS = 2**28
+"""Of an image that is decoded: 16,384 x 16,384. A file of a few kilobytes may claim any number."""
+
+
+def check_pixels(path: Path, width: int, height: int) -> None:
+    """Refuse an image by the size that its header claims, before room is made for it.
+
+    Raises:
+        InputError: it has more than `MOST_PIXELS`.
+    """
+    if width * height > MOST_PIXELS:
+        raise InputError(
+            f"{path}: says that it has {width:,} x {height:,} pixels, more than the {MOST_PIXELS:,} that are decoded;"
+            " cut it into tiles"
+        )
+
+
+def png_size(start: bytes) -> tuple[int, int]:
+    """Read width and height from the IHDR chunk (PNG specification, section 11.2.2); zeros where there is none."""
+    if len(start) < 24 or start[12:16] != b"IHDR":
+        return 0, 0
+    return int.from_bytes(start[16:20], "big"), int.from_bytes(start[20:24], "big")
+
 
 def read_stored(path: Path, to_rgb: bool = False) -> NDArray[Any]:
     """Decode an image whole; a truncated one is refused, not filled up with grey.
@@ -67,7 +90,9 @@ def _decode(path: Path, to_rgb: bool) -> NDArray[Any]:
     if suffix in (".tif", ".tiff"):
         return _tiff(path, to_rgb)
     if suffix == ".png":
-        return np.asarray(imagecodecs.png_decode(path.read_bytes()))
+        data = path.read_bytes()
+        check_pixels(path, *png_size(data[:24]))
+        return np.asarray(imagecodecs.png_decode(data))
     return _pillow(path, to_rgb)
 
 
@@ -76,6 +101,7 @@ def _tiff(path: Path, to_rgb: bool) -> NDArray[Any]:
         page = file.pages[0]
         if page.photometric == tifffile.PHOTOMETRIC.PALETTE and not to_rgb:
             raise InputError(f"{path}: a palette image; expected RGB with three channels")
+        check_pixels(path, page.imagewidth * page.imagedepth, page.imagelength * max(page.samplesperpixel // 4, 1))
         pixels = np.asarray(page.asarray())
         if pixels.ndim == 3 and page.planarconfig == tifffile.PLANARCONFIG.SEPARATE:
             pixels = np.moveaxis(pixels, 0, -1)
@@ -95,6 +121,7 @@ def _pillow(path: Path, to_rgb: bool) -> NDArray[Any]:
     if reader is None:
         raise InputError(f"{path}: this kind of image is not read here; convert it to PNG, TIFF or JPEG")
     with reader(io.BytesIO(path.read_bytes())) as image:
+        check_pixels(path, *image.size)
         upright = ImageOps.exif_transpose(image)
         inks = upright.mode == "P" or (to_rgb and upright.mode in {"CMYK", "YCbCr"})
         return np.asarray(upright.convert("RGB") if inks else upright)

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from torch import nn
 from ultralytics.cfg import get_cfg
 from ultralytics.data.augment import LetterBox
-from ultralytics.data.utils import check_det_dataset
 
 from frostline.datasets import PixelFormat
 from frostline.datasets.build import build_split
+from frostline.datasets.described import described
 from frostline.datasets.exact import to_unit
 from frostline.errors import InputError
 from frostline.training.checkpoints import rounded_imgsz
@@ -58,7 +58,7 @@ def target_batches(spec: RunSpec, data: CheckedData, model: nn.Module, count: in
         InputError: the split has not enough images for two batches.
     """
     args = build_arguments(spec, model)
-    info = check_det_dataset(str(data.dataset.yaml))
+    info = described(data.dataset.yaml)
     # A "batch" of one gives every image the rectangle that it needs by itself.
     dataset = build_split(args, info["train"], 1, info, data.pixels, mode="val", rect=True, stride=stride_of(model))
     size, total = int(args.batch), len(dataset)
@@ -81,7 +81,7 @@ def target_batches(spec: RunSpec, data: CheckedData, model: nn.Module, count: in
 def training_batch(spec: RunSpec, data: CheckedData, model: nn.Module) -> Any:
     """Return a function that loads one training batch as training does, augmented and square."""
     args = build_arguments(spec, model)
-    info = check_det_dataset(str(data.dataset.yaml))
+    info = described(data.dataset.yaml)
     stride = stride_of(model)
     dataset = build_split(args, info["train"], args.batch, info, data.pixels, mode="train", rect=False, stride=stride)
 

@@ -255,7 +255,7 @@ def _interactive(learning: Learning) -> dict[str, Any]:
             data += _traces(curves, learning, metric, panel)
         for run in learning.unfinished:
             epochs, values = _curve(run, metric)
-            told = f"epoch %{{x}}: {metric} %{{y:.1%}}<br>{run.status}, seed {run.seed}"
+            told = f"epoch %{{x}}: {metric} %{{y:.1%}}<br>{hover.spoken(str(run.status))}, seed {run.seed}"
             trace = hover.line(run.arm, learning.styles[run.arm], epochs, values, told, axes=panel)
             trace |= {"mode": "lines+markers", "marker": {"symbol": "x", "size": [0] * (len(epochs) - 1) + [9]}}
             trace["line"] |= {"dash": "dot", "width": 1.5}

@@ -113,7 +113,7 @@ def _limits(curves: Sequence[ArmCurves]) -> tuple[float, float]:
 def _interactive(curves: _Losses, styles: Mapping[str, ArmStyle]) -> dict[str, Any]:
     splits, names = _grid(curves)
     titles = [f"{split}/{name}" for split in splits for name in names]
-    layout = hover.panels([hover.written(title) for title in titles], len(names), height=280,
+    layout = hover.panels(titles, len(names), height=280,
                           x={"title": {"text": "epoch"}})  # fmt: skip
     data: list[dict[str, Any]] = []
     for panel, title in enumerate(titles, start=1):

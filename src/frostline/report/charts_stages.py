@@ -199,7 +199,7 @@ def gain(before: StageBest, after: StageBest) -> str:
 def _interactive(
     arms: Sequence[str], bests: _Bests, curves: _Curves, styles: Mapping[str, ArmStyle], baseline: str | None
 ) -> dict[str, Any]:
-    titles = [f"{hover.written(shortened(arm))}: {metric}" for arm in arms for metric in _METRICS]
+    titles = [f"{shortened(arm)}: {metric}" for arm in arms for metric in _METRICS]
     layout = hover.panels(titles, len(_METRICS), x={"title": {"text": "epoch"}}, height=330,
                           y={"tickformat": ".0%", "rangemode": "tozero"})  # fmt: skip
     layout["shapes"] = []

@@ -158,7 +158,7 @@ def interactive_panels(
         hover_of: gives the template of the hover text of a panel.
         most_points: of a curve.
     """
-    titles = [hover.written(shortened(name)) for name in curves.panels]
+    titles = [shortened(name) for name in curves.panels]
     layout = hover.panels(
         titles, min(_COLUMNS, len(titles)), x={"range": [0, 1], "title": {"text": names[0]}},
         y={"range": [0, 1.02], "title": {"text": names[1]}}, shared=True, gap=(0.04, 0.12),

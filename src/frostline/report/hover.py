@@ -134,6 +134,11 @@ def written(text: str) -> str:
     return html.escape(text, quote=False)
 
 
+def spoken(text: str) -> str:
+    """Escape a text for a template of what is told under the pointer, where a brace after a percent sign is read."""
+    return written(text).replace("{", "&#123;").replace("%", "&#37;")
+
+
 def panels(
     titles: Sequence[str], columns: int, *, x: Mapping[str, Any] | None = None, y: Mapping[str, Any] | None = None,
     gap: tuple[float, float] = (0.07, 0.14), height: int = 280, shared: bool = False,
@@ -141,7 +146,7 @@ def panels(
     """Lay out panels in rows and columns: axes `x`, `x2`, ... from the upper left.
 
     Args:
-        titles: of the panels, already free of tags that are not meant.
+        titles: of the panels, as they are: they are escaped here.
         columns: panels in a row.
         x, y: what all their axes have; titles stay at the lowest and the leftmost panels alone.
         gap: between columns and between rows, as a share of the figure.
@@ -171,8 +176,8 @@ def panels(
         layout[f"xaxis{number}"] = across | ({"matches": "x"} if shared and index else {})
         layout[f"yaxis{number}"] = upward | ({"matches": "y"} if shared and index else {})
         layout["annotations"].append(
-            {"text": f"<b>{title}</b>", "x": left, "y": top, "xref": "paper", "yref": "paper", "xanchor": "left",
-             "yanchor": "bottom", "showarrow": False}
+            {"text": f"<b>{written(title)}</b>", "x": left, "y": top, "xref": "paper", "yref": "paper",
+             "xanchor": "left", "yanchor": "bottom", "showarrow": False}
         )  # fmt: skip
     return layout
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import re
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,8 @@ from torch import nn
 
 from frostline.errors import InputError, did_you_mean
 from frostline.freezing import LayerTable, find_layers, layer_table
-from frostline.training.modelyaml import building, read_model_yaml
+from frostline.training.modelyaml import building, check_layers, read_model_yaml
+from frostline.training.vetting import UnsafeCheckpointError, vet_checkpoint
 
 FRESH = "frostline_fresh"
 """Attribute of a checkpoint's model: its parameters that are random still. Plain Ultralytics carries it along."""
@@ -92,38 +92,79 @@ def locate_model(model: str | Path) -> str:
 def open_checkpoint(path: str | Path, trust: bool = False) -> nn.Module:
     """Open an Ultralytics checkpoint and return its model in float32.
 
-    A checkpoint is a pickle and can run code. It is therefore opened with the restricted loader first: only classes of
-    torch and Ultralytics that a model needs are allowed.
+    A checkpoint is a pickle and can run code. So it is looked through before anything in it is carried out, and opened
+    with the restricted loader then: only what a model needs is allowed. Nothing is ever installed for it.
 
     Args:
         path: a `.pt` file.
-        trust: skip the restriction for a file that you made or trust.
+        trust: skip both for a file that you made or trust.
 
     Raises:
         InputError: missing, empty, truncated, not a checkpoint, or one that names anything else.
     """
+    checkpoint = read_checkpoint(path, trust)
+    model = checkpoint.get("ema") or checkpoint.get("model")
+    if not isinstance(model, nn.Module):
+        raise InputError(f"{path}: not an Ultralytics checkpoint (it holds no model)")
+    if checkpoint.get("modelopt"):
+        raise InputError(f"{path}: was quantized by NVIDIA ModelOpt, which Frostline does not install or use")
+    if isinstance(config := getattr(model, "yaml", None), dict):  # models are built from it anew
+        check_layers(config, path)
+    return model.float()
+
+
+def read_checkpoint(path: str | Path, trust: bool = False) -> dict[str, Any]:
+    """Read everything in a checkpoint, as safely as `open_checkpoint`.
+
+    Args:
+        path: a `.pt` file.
+        trust: see `open_checkpoint`.
+
+    Raises:
+        InputError: see `open_checkpoint`; an `UnsafeCheckpointError` where it could run code.
+    """
     from ultralytics.nn.tasks import torch_safe_load
+    from ultralytics.utils.checks import check_yolov5u_filename
 
     path = Path(path)
     if not path.is_file():
         raise InputError(f"{path}: no such checkpoint")
-    if not zipfile.is_zipfile(path) and not trust:
-        raise InputError(f"{path}: not a checkpoint: the file is empty, truncated or something else")
+    read_as = check_yolov5u_filename(str(path).strip().replace("'", ""), verbose=False)  # see attempt_download_asset
+    if str(read_as) != str(path):
+        raise InputError(f"{path}: Ultralytics takes this name for {read_as}; rename the file or its folder")
+    # The restricted loader takes archives alone; what was written before them is opened if every name in it is allowed.
+    archive = False if trust else vet_checkpoint(path)
     try:
-        checkpoint, _ = torch_safe_load(str(path), safe_only=not trust)
+        checkpoint = _trusted(path) if trust else torch_safe_load(str(path), safe_only=archive)[0]
+    except InputError:
+        raise
     except Exception as error:
         if "outside the supported" in str(error) or isinstance(error, ModuleNotFoundError):
-            raise InputError(
+            raise UnsafeCheckpointError(
                 f"{path}: names {_blocked(error)}, which a model does not need and could run code; pass "
                 "--trust-checkpoint if you know where the file comes from"
             ) from error
         raise InputError(f"{path}: not a loadable checkpoint: {_first_line(error)}") from error
     if not isinstance(checkpoint, dict):
         raise InputError(f"{path}: not an Ultralytics checkpoint (it holds a {type(checkpoint).__name__})")
-    model = checkpoint.get("ema") or checkpoint.get("model")
-    if not isinstance(model, nn.Module):
-        raise InputError(f"{path}: not an Ultralytics checkpoint (it holds no model)")
-    return model.float()
+    return checkpoint
+
+
+def _trusted(path: Path) -> Any:
+    """Unpickle a checkpoint of which everything is believed; Ultralytics alone would install a module it names.
+
+    Raises:
+        InputError: it needs a module that is not here.
+    """
+    from ultralytics.nn.tasks import torch_safe_load
+
+    try:
+        return torch.load(path, map_location="cpu", weights_only=False)
+    except (ModuleNotFoundError, AttributeError) as error:
+        name = error.name if isinstance(error, ModuleNotFoundError) and error.name else "ultralytics"
+        if name.partition(".")[0] != "ultralytics":
+            raise InputError(f"{path}: needs the module {name}, which is not installed; install it yourself") from error
+    return torch_safe_load(str(path), safe_only=False)[0]  # it knows the names that its modules had before
 
 
 def open_model(model: str | Path, trust: bool = False) -> nn.Module:
@@ -226,9 +267,14 @@ def _same_values(a: torch.Tensor, b: torch.Tensor) -> bool:
     return torch.equal(a, b) or (a.ndim > 0 and torch.equal(a.flatten().sort().values, b.flatten().sort().values))
 
 
-def saved_tensors(path: Path) -> dict[str, torch.Tensor]:
-    """Return a checkpoint's tensors by name below the layer list, as saved (half precision)."""
-    checkpoint: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=False)  # written by this run
+def saved_tensors(path: Path, trust: bool = False) -> dict[str, torch.Tensor]:
+    """Return a checkpoint's tensors by name below the layer list, as saved (half precision).
+
+    Args:
+        path: the checkpoint.
+        trust: see `open_checkpoint`; for a file that this very process wrote.
+    """
+    checkpoint = read_checkpoint(path, trust)
     model = checkpoint.get("ema") or checkpoint["model"]
     # A checkpoint that was not stripped yet holds, with a teacher, the wrapper that the student is trained in.
     return dict(find_layers(getattr(model, "student_model", model)).state_dict())

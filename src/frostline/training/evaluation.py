@@ -18,6 +18,7 @@ from frostline.analysis.coco import evaluate_coco
 from frostline.analysis.predictions import DetectionTable, Predictions, PredictionSettings
 from frostline.datasets import EIGHT_BITS, PixelFormat, load_dataset, pixel_format
 from frostline.datasets.build import build_split
+from frostline.datasets.described import harmless_copy
 from frostline.datasets.image_cache import ImageCache
 from frostline.training.folding import fused_copy
 from frostline.training.images import float32_convolutions, pictures, to_device
@@ -221,17 +222,18 @@ def evaluate_checkpoint(
     """
     overrides = {key: value for key, value in (arguments or {}).items() if key in PLAIN_ARGUMENTS}
     overrides |= {
-        "model": str(weights), "data": str(data), "imgsz": imgsz, "batch": batch * 2, "device": device, "rect": True,
+        "model": str(weights), "imgsz": imgsz, "batch": batch * 2, "device": device, "rect": True,
         "split": split, "plots": plots, "workers": workers, "mode": "val", "task": "detect", "augmentations": [],
     }  # fmt: skip
-    validator = RecordingValidator(args=overrides, save_dir=folder)
-    validator.pixels = pixel_format(load_dataset(data))
-    if validator.pixels.deep:
-        float32_convolutions()
-    validator.table, validator.keep, validator.sample_seed = DetectionTable(), keep, sample_seed
-    validator.advance, validator.images = advance, images
-    with hushed() if quiet else nullcontext():
-        validator()
+    with harmless_copy(data) as copy:
+        validator = RecordingValidator(args={**overrides, "data": copy}, save_dir=folder)
+        validator.pixels = pixel_format(load_dataset(data))
+        if validator.pixels.deep:
+            float32_convolutions()
+        validator.table, validator.keep, validator.sample_seed = DetectionTable(), keep, sample_seed
+        validator.advance, validator.images = advance, images
+        with hushed() if quiet else nullcontext():
+            validator()
     names = {int(key): str(value) for key, value in validator.names.items()}
     box = validator.metrics.box
     found = [names[int(index)] for index in box.ap_class_index]

@@ -7,6 +7,7 @@ its generators and starts its loader anew. A killed and resumed run then ends wi
 
 from __future__ import annotations
 
+import pickle
 import random
 from typing import TYPE_CHECKING, Any
 
@@ -102,7 +103,7 @@ class ExactResume:
         path = side_file(trainer.wdir, epoch)
         try:
             state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-        except (OSError, RuntimeError, ValueError, EOFError) as error:
+        except (OSError, RuntimeError, ValueError, EOFError, pickle.UnpicklingError) as error:
             raise InputError(
                 f"{path}: missing or unreadable, so this run cannot be resumed exactly; start it under another name"
             ) from error

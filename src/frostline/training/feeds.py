@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from frostline.training.checkpoints import read_checkpoint
 from frostline.training.network import share_trunk
 from frostline.training.process_state import Generators
 
@@ -254,7 +255,8 @@ def loading_key(trainer: Any, mode: str, what: tuple[Any, ...]) -> str:
     """Write down everything that a loader's batches depend on beside random numbers."""
     args = {key: value for key, value in vars(trainer.args).items() if key not in _NOT_LOADED}
     closes = max(trainer.epochs - trainer.args.close_mosaic, 0) if trainer.args.close_mosaic else None
-    begins = torch.load(trainer.args.model, map_location="cpu", weights_only=False)["epoch"] if trainer.resume else -1
+    # looked through before it was resumed
+    begins = read_checkpoint(trainer.args.model, trust=True)["epoch"] if trainer.resume else -1
     job = trainer.job
     stride = int(trainer.detector.stride.max())
     return repr(

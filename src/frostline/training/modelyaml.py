@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -38,7 +39,58 @@ def read_model_yaml(name: str) -> dict[str, Any]:
         rows = config.get(part)
         if not isinstance(rows, list) or not rows or not all(isinstance(row, list) and len(row) == 4 for row in rows):
             raise InputError(f"{name}: not a model YAML: '{part}:' must list layers such as [-1, 1, Conv, [64, 3, 2]]")
+    check_layers(config, name)
     return dict(config)
+
+
+def check_layers(config: Mapping[str, Any], name: str | Path) -> None:
+    """Make sure that building a model from its configuration runs nothing but layers.
+
+    Ultralytics gives `activation:` to `eval`, and calls whatever a row names among all that its own module knows, such
+    as what opens checkpoints.
+
+    Args:
+        config: of a model YAML, or as a checkpoint's model carries it.
+        name: for messages.
+
+    Raises:
+        InputError: naming what is no layer.
+    """
+    activation = config.get("activation")
+    if activation and not _is_activation(activation):
+        raise InputError(f"{name}: 'activation: {activation}' is none; name a layer of torch, such as nn.SiLU()")
+    for part in ("backbone", "head"):
+        for row in config.get(part) or ():
+            kind = row[2] if isinstance(row, list | tuple) and len(row) > 2 else None
+            if not (isinstance(kind, type) or _is_layer(kind)):
+                raise InputError(f"{name}: '{part}:' has '{kind}', which is no layer of torch or Ultralytics")
+
+
+def _is_layer(kind: object) -> bool:
+    import torchvision
+    from torch import nn
+    from ultralytics.nn import tasks
+
+    if not isinstance(kind, str):
+        return False
+    known: tuple[tuple[str, Any], ...] = (("nn.", nn), ("torchvision.ops.", torchvision.ops))
+    place, key = next(((room, kind[len(start) :]) for start, room in known if kind.startswith(start)), (tasks, kind))
+    found = getattr(place, key, None)
+    return isinstance(found, type) and issubclass(found, nn.Module) and not issubclass(found, tasks.BaseModel)
+
+
+def _is_activation(text: object) -> bool:
+    """Tell whether a text is a layer of torch with constants as arguments: `nn.LeakyReLU(0.1)`."""
+    try:
+        call = ast.parse(str(text).strip(), mode="eval").body
+        if not isinstance(call, ast.Call) or not isinstance(text, str):
+            return False
+        for argument in (*call.args, *(keyword.value for keyword in call.keywords)):
+            ast.literal_eval(argument)
+    except (SyntaxError, ValueError, TypeError, MemoryError, RecursionError):
+        return False
+    named = ast.unparse(call.func)
+    return re.fullmatch(r"(torch\.)?nn\.\w+", named) is not None and _is_layer(named.removeprefix("torch."))
 
 
 @contextmanager

@@ -308,6 +308,7 @@ def _stages(
                     images=images,
                     seat=seat,
                     callbacks=tracker.stage(number, len(stages)) if tracker is not None else {},
+                    trust=spec.trust,
                 ),
                 memory,
                 on_epoch,

@@ -22,7 +22,7 @@ from frostline.freezing import (
 )
 from frostline.freezing.bound import BoundStage, EpochSignals
 from frostline.freezing.gradients import norms_by_layer
-from frostline.training.checkpoints import saved_tensors
+from frostline.training.checkpoints import read_checkpoint, saved_tensors
 from frostline.training.intervals import interval_of, merge_audits
 from frostline.training.saving import strip_checkpoints, trim_rows
 from frostline.training.teacher import projectors_of, student_of
@@ -63,7 +63,7 @@ class ScheduledTrainer(StageTrainer):
 
     def _saved_epoch(self) -> int:
         """Return the epoch (from 0) that the checkpoint to resume from was saved after."""
-        return int(torch.load(self.args.model, map_location="cpu", weights_only=False)["epoch"])  # written by this run
+        return int(read_checkpoint(self.args.model, trust=True)["epoch"])  # looked through before it was resumed
 
     def build_optimizer(self, model: nn.Module, *args: Any, **kwargs: Any) -> optim.Optimizer:
         """Build Ultralytics' optimizer, then split its groups by layer."""
@@ -257,7 +257,7 @@ class ScheduledTrainer(StageTrainer):
                 "raise percentile or lower patience"
             )
         held = interval_of(self.progress.intervals, int(epoch or self.epoch + 1))
-        self.audit_result.checks.append(check_saved(held.fingerprints, saved_tensors(weights)))
+        self.audit_result.checks.append(check_saved(held.fingerprints, saved_tensors(weights, trust=True)))
         self.audit_teacher(self.audit_result)
         self.progress.save(self.save_dir)
         strip_checkpoints(self.wdir)

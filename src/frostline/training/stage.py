@@ -10,14 +10,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from frostline.analysis.predictions import write_predictions
 from frostline.datasets.image_cache import ImageCache
 from frostline.files import leftovers, write_json
 from frostline.freezing import Audit, Stage, check_saved, check_trained
 from frostline.training.arithmetic import Arithmetic, filling_memory
-from frostline.training.checkpoints import saved_tensors
+from frostline.training.checkpoints import read_checkpoint, saved_tensors
 from frostline.training.evaluation import Evaluation, evaluate_checkpoint
 from frostline.training.intervals import interval_of, merge_audits
 from frostline.training.job import StageJob
@@ -29,6 +27,7 @@ from frostline.training.scheduled import RATES, ScheduledTrainer
 from frostline.training.settings import for_ultralytics
 from frostline.training.teacher import check_untouched
 from frostline.training.trainer import StageTrainer
+from frostline.training.vetting import UnsafeCheckpointError
 
 logger = logging.getLogger(__name__)
 RECORD = "stage.json"
@@ -60,6 +59,7 @@ class StageRun:
         images: keeps images decoded, or None.
         seat: its place among runs in lockstep, or None.
         callbacks: of a tracker, by Ultralytics' event.
+        trust: open what an earlier process left without the restricted loader.
     """
 
     number: int
@@ -81,6 +81,7 @@ class StageRun:
     images: ImageCache | None = None
     seat: Seat | None = None
     callbacks: Mapping[str, Callable[..., Any]] = field(default_factory=dict)
+    trust: bool = False
 
 
 @dataclass(frozen=True)
@@ -167,20 +168,22 @@ def read_stage(folder: Path) -> StageResult | None:
 def _state(job: StageRun) -> str:
     """Tell what is left to do: `new`, `resume` or `trained`."""
     weights = job.folder / "weights"
-    epoch = _saved_epoch(weights / "last.pt")
+    epoch = _saved_epoch(weights / "last.pt", job.trust)
     if epoch is None and (weights / PREVIOUS).is_file():
         logger.warning("%s is not readable; going back to the checkpoint before it", weights / "last.pt")
         shutil.copyfile(weights / PREVIOUS, weights / "last.pt")
-        epoch = _saved_epoch(weights / "last.pt")
+        epoch = _saved_epoch(weights / "last.pt", job.trust)
     if epoch is None or Progress.load(job.folder) is None:
         return "new"
     # A stripped checkpoint says -1; a kill between the last epoch and stripping leaves the last epoch's number.
     return "trained" if epoch < 0 or epoch + 1 >= int(job.settings["epochs"]) else "resume"
 
 
-def _saved_epoch(path: Path) -> int | None:
+def _saved_epoch(path: Path, trust: bool) -> int | None:
     try:
-        return int(torch.load(path, map_location="cpu", weights_only=False)["epoch"])  # written by this run
+        return int(read_checkpoint(path, trust)["epoch"])
+    except UnsafeCheckpointError:  # a folder that came from elsewhere
+        raise
     except Exception:  # torn, missing or foreign: each means that there is nothing to go on from
         return None
 
@@ -248,7 +251,7 @@ def _audit_from_disk(job: StageRun) -> Audit:
         fingerprints = interval_of(progress.intervals, best or len(progress.signals)).fingerprints
     audit.notes.append("interrupted after the last epoch: audited by the checkpoint, not by the live model")
     audit.checks.append(check_trained(progress.freeze, progress.got_gradient, audit))
-    audit.checks.append(check_saved(fingerprints, saved_tensors(best_weights(job.folder))))
+    audit.checks.append(check_saved(fingerprints, saved_tensors(best_weights(job.folder), job.trust)))
     if job.teacher_print is not None:
         audit.checks.append(check_untouched(job.teacher_print, progress.teacher or "missing", ", after the last epoch"))
     strip_checkpoints(job.folder / "weights")

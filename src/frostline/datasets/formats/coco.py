@@ -17,6 +17,10 @@ from typing import Any
 from frostline.datasets.dataset import IMAGE_SUFFIXES
 from frostline.datasets.formats.found import Found, Item, Record
 from frostline.errors import InputError
+from frostline.files import TooLargeError, read_bounded
+
+MOST_BYTES = 2**30
+"""Of a COCO file; that of its training split has 450 MB."""
 
 
 def read_coco(src: Path) -> Found:
@@ -76,7 +80,9 @@ def _folders(file: Path) -> list[Path]:
 
 def _content(file: Path) -> dict[str, Any]:
     try:
-        content = json.loads(file.read_text(encoding="utf-8-sig"))
+        content = json.loads(read_bounded(file, MOST_BYTES).decode("utf-8-sig"))
+    except TooLargeError:
+        raise
     except (OSError, ValueError, RecursionError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not JSON in UTF-8"
         raise InputError(f"{file}: cannot be read ({reason}); replace it") from error

@@ -11,6 +11,7 @@ from typing import Any
 from frostline.datasets.dataset import IMAGE_SUFFIXES
 from frostline.datasets.formats.found import Box, Found, Item, Record, image_name
 from frostline.errors import InputError
+from frostline.files import TooLargeError, read_bounded
 
 _POINTS = {"rectangle": 2, "polygon": 3}
 
@@ -57,7 +58,9 @@ def read_labelme(src: Path, keep_empty: bool = False) -> Found:
 
 def _content(file: Path) -> dict[str, Any]:
     try:
-        content = json.loads(file.read_text(encoding="utf-8-sig"))
+        content = json.loads(read_bounded(file).decode("utf-8-sig"))
+    except TooLargeError:
+        raise
     except (OSError, ValueError, RecursionError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not JSON in UTF-8"
         raise InputError(f"{file}: cannot be read ({reason}); replace or remove it") from error
@@ -106,7 +109,7 @@ def _items(file: Path, shapes: list[Any], left_out: Counter[str]) -> list[Item]:
 def _box(where: str, kind: str, points: Any) -> Box:
     try:
         pairs = [(float(x), float(y)) for x, y in points]
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise InputError(f"{where}: its points are not pairs of numbers; correct or remove it") from None
     if len(pairs) < _POINTS[kind] or not all(math.isfinite(value) for pair in pairs for value in pair):
         raise InputError(f"{where}: a {kind} of {len(pairs)} finite points needs {_POINTS[kind]}; correct or remove it")

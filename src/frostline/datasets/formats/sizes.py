@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from frostline.datasets.pixels import read_picture
 from frostline.errors import InputError
+from frostline.imaging.stored import MOST_PIXELS, check_pixels
 
 if TYPE_CHECKING:
     from PIL.ImageFile import ImageFile
@@ -55,10 +56,12 @@ def _size(image: Path, whole: bool) -> tuple[int, int]:
             width, height = int(opened.size[0]), int(opened.size[1])
             # Every tool that drew boxes, and OpenCV in training, turns a JPEG by its EXIF orientation.
             turned = reader is JpegImageFile and opened.getexif().get(274, 1) in {5, 6, 7, 8}
-            broken = _broken(image, opened) if whole else ""
+            broken = _broken(image, opened) if whole and width * height <= MOST_PIXELS else ""
             break
     else:
         raise InputError(f"{image}: cannot be read as a PNG, JPEG, TIFF, BMP or WebP image; replace or remove it")
+    if whole:
+        check_pixels(image, width, height)
     if broken:
         raise InputError(f"{image}: truncated or corrupt ({broken}); replace or remove it")
     return (height, width) if turned else (width, height)

@@ -11,6 +11,7 @@ from frostline.datasets.formats.sizes import image_size
 from frostline.datasets.layout import CLASSES_FILE
 from frostline.datasets.rows import read_rows
 from frostline.errors import InputError
+from frostline.files import read_lines
 
 NAME_FILES = (CLASSES_FILE, "obj.names", "data.yaml")
 """Where class names are looked for, in this order; obj.names is Darknet's."""
@@ -73,7 +74,7 @@ def class_names(folders: list[Path]) -> list[str]:
     if file.suffix == ".yaml":
         return list(load_names(file).values())
     try:
-        names = [line.strip() for line in file.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
+        names = [line.strip() for line in read_lines(file) if line.strip()]
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{file}: cannot be read as UTF-8 text; write one class name a line") from error
     if not names or len(set(names)) != len(names):

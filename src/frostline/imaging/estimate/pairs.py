@@ -18,6 +18,7 @@ from frostline.imaging.chroma import log_rgb
 from frostline.imaging.estimate.pixels import CLIPPED, NOISE_FLOOR
 from frostline.imaging.estimate.result import Estimate, PairEvidence, Vectors, no_evidence
 from frostline.imaging.estimate.robust import agreement, robust_direction
+from frostline.imaging.stored import check_pixels, png_size
 
 Point = tuple[float, float]
 
@@ -136,7 +137,9 @@ def _read_mask(source: Path, image: Path, size: tuple[int, ...]) -> NDArray[np.u
         file = next((path for path in named if path.is_file()), named[0])
     if not file.is_file():
         raise InputError(f"{file}: no mask for {image}; expected a grey image, 0 outside, one value for each material")
-    mask = cv2.imdecode(np.fromfile(file, np.uint8), cv2.IMREAD_GRAYSCALE) if file.stat().st_size else None
+    data = np.fromfile(file, np.uint8)
+    check_pixels(file, *png_size(data[:24].tobytes()))
+    mask = cv2.imdecode(data, cv2.IMREAD_GRAYSCALE) if data.size else None
     if mask is None:
         raise InputError(f"{file}: cannot be read as a mask; expected a grey PNG or TIFF of 8 bits")
     if mask.shape != size:

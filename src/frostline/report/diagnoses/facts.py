@@ -15,6 +15,7 @@ import yaml
 
 from frostline.analysis import METRICS, Evidence, RunFolder
 from frostline.errors import InputError
+from frostline.files import MOST_YAML_BYTES, parse_yaml, read_bounded
 from frostline.report.diagnoses.model import Diagnosis, Severity
 
 FITNESS = "mAP50-95"
@@ -233,15 +234,15 @@ def _is_number(value: Any) -> TypeGuard[int | float]:
 
 def _json(path: Path) -> Mapping[str, Any]:
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        content = json.loads(read_bounded(path).decode("utf-8"))
+    except (OSError, ValueError, RecursionError):
         return {}
     return content if isinstance(content, Mapping) else {}
 
 
 def _yaml(path: Path) -> Mapping[str, Any]:
     try:
-        content = yaml.load(path.read_text(encoding="utf-8"), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+        content = parse_yaml(read_bounded(path, MOST_YAML_BYTES).decode("utf-8"), unique=False)
     except (OSError, ValueError, yaml.YAMLError):
         return {}
     return content if isinstance(content, Mapping) else {}

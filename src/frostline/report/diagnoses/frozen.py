@@ -9,8 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from frostline.files import read_yaml
 from frostline.report.diagnoses.facts import Facts, RunFacts, StageFacts
 from frostline.report.diagnoses.model import Diagnosis
 
@@ -223,6 +222,6 @@ def shipped_layers(model: str) -> int | None:
     for folder in package.submodule_search_locations or [] if package else []:
         for path in sorted((Path(folder) / "cfg" / "models").rglob("*.yaml")):
             if path.stem in stems:
-                content: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
+                content: Any = read_yaml(path, "a model YAML")
                 return len(content["backbone"]) + len(content["head"])
     return None

@@ -12,6 +12,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from frostline.analysis.inference import ONE_POINT
+from frostline.files import read_lines
 from frostline.report.diagnoses.facts import Facts, RunFacts, points
 from frostline.report.diagnoses.model import Diagnosis, Severity
 
@@ -146,8 +147,8 @@ def diverged(facts: Facts) -> list[Diagnosis]:
 def not_numbers(one: RunFacts) -> dict[str, list[int]]:
     """Return the rows of `results.csv` (from 1) in which a column holds NaN or an infinity, by column."""
     try:
-        text = (one.run.path / "results.csv").read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError):
+        text = "\n".join(read_lines(one.run.path / "results.csv"))
+    except (OSError, ValueError):
         return {}
     if "nan" not in text.lower() and "inf" not in text.lower():
         return {}

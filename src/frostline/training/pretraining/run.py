@@ -46,6 +46,7 @@ from frostline.training.pretraining.images import (
 from frostline.training.pretraining.process import LOG, carry_out_job
 from frostline.training.pretraining.settings import Pretraining
 from frostline.training.pretraining.start import Start, finish, open_start, save_start
+from frostline.training.vetting import vet_checkpoint
 
 CACHE = Path("runs/pretrain")
 Say = Callable[[str], None]
@@ -186,6 +187,8 @@ def plan(
         has = f"only {count} image{'s' * (count != 1)}"
         hint = f"set batch to {count} or fewer, or add images" if count > 1 else "add images, at least two"
         raise InputError(f"{found.root}: {has}, fewer than a batch of {settings.batch}; {hint}")
+    if settings.teacher_weights is not None and not trust and Path(settings.teacher_weights).is_file():
+        vet_checkpoint(Path(settings.teacher_weights))  # lightly-train opens it, in a process of its own
     start = open_start(model, weights, settings.seed, trust)
     formats = pixel_formats(found, settings.data or data)
     span = None
