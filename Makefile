@@ -19,7 +19,7 @@ DATA ?=
 OF_MODEL := $(if $(MODEL),--model "$(MODEL)")
 OF_DATA := $(if $(DATA),--data "$(DATA)")
 
-.PHONY: help setup demo test test-extra test-all lint bench bench-quick bench-scaling parity docs clean
+.PHONY: help setup demo test test-extra test-all torture lint bench bench-quick bench-scaling parity docs clean
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
@@ -56,14 +56,17 @@ demo: $(VENV)/.installed ## Run the whole way from images to an answer, without 
 	$(BIN)/frostline demo
 
 test: $(VENV)/.installed ## Run the tests that need nothing beyond the repository
-	$(BIN)/python -m pytest -m "not shared and not slow and not browser"
+	$(BIN)/python -m pytest -m "not shared and not slow and not browser and not torture"
 
 # pytest exits with 5 when it selects no test: an error above, but an extra that has nothing to run has not failed.
 test-extra: $(VENV)/.extras-installed ## Run only what test-all adds to test: extras, browser, trainings of minutes, real data
-	$(BIN)/python -m pytest -m "shared or slow or extra or browser" || { status=$$?; [ $$status -eq 5 ] && echo "no test is marked so"; }
+	$(BIN)/python -m pytest -m "(shared or slow or extra or browser) and not torture" || { status=$$?; [ $$status -eq 5 ] && echo "no test is marked so"; }
 
-test-all: $(VENV)/.extras-installed ## Run everything
-	$(BIN)/python -m pytest
+test-all: $(VENV)/.extras-installed ## Run everything but torture
+	$(BIN)/python -m pytest -m "not torture"
+
+torture: $(VENV)/.installed ## Kill studies two hundred times and fuzz the readers: an hour or more
+	$(BIN)/python -m pytest -m torture -s
 
 lint: $(VENV)/.installed ## Check style, format, types and the import rules between rooms
 	$(BIN)/ruff check .

@@ -31,7 +31,7 @@ def work(folder: Path, arm: str, seed: int, device: str | None = None, trust: bo
     from frostline.errors import InputError
     from frostline.studies.claims import TakenError
     from frostline.studies.study import Study
-    from frostline.training.record import AbandonedError
+    from frostline.training.record import AbandonedError, StoppedError
 
     try:
         Study.from_yaml(folder, trust=trust).run_one(arm, seed, device=device)
@@ -41,6 +41,9 @@ def work(folder: Path, arm: str, seed: int, device: str | None = None, trust: bo
     except InputError as error:
         logger.error("error: %s", error)
         return BAD_INPUT
+    except StoppedError as error:
+        logger.error("error: %s", error)
+        return FAILED
     except KeyboardInterrupt:
         logger.info("interrupted; what was finished is kept")
         return INTERRUPTED

@@ -33,6 +33,7 @@ class StageJob:
         direct_mosaic: see `datasets.build.build_split`.
         features: file to keep the frozen backbone's outputs in, or None.
         seat: its place among runs in lockstep, or None.
+        notes: what its user was told about its checkpoints before.
     """
 
     stage: Stage
@@ -49,3 +50,4 @@ class StageJob:
     direct_mosaic: bool = False
     features: Path | None = None
     seat: Seat | None = None
+    notes: tuple[str, ...] = ()

@@ -49,9 +49,10 @@ class Run:
     def open(cls, folder: str | Path) -> Run | None:
         """Read a run folder; None where there is no readable `run.json`."""
         try:
-            return cls(Path(folder), json.loads((Path(folder) / RECORD).read_text(encoding="utf-8")))
+            record = json.loads((Path(folder) / RECORD).read_text(encoding="utf-8"))
         except (OSError, ValueError):
             return None
+        return cls(Path(folder), record) if isinstance(record, dict) else None
 
     @property
     def status(self) -> str:
@@ -81,6 +82,10 @@ class Run:
 
 class AuditError(RuntimeError):
     """A run whose audit failed: something was frozen in name only, or did not train."""
+
+
+class StoppedError(RuntimeError):
+    """A run that something from outside ended, as a full disk does: what, and what to do, in one line."""
 
 
 class AbandonedError(RuntimeError):
