@@ -18,11 +18,11 @@ import yaml
 from tiny import SETTINGS
 
 MODES: dict[str, tuple[str, ...]] = {"here": (), "processes": ("--on", "processes:2"), "together": ("--together",)}
-EPOCHS = 5
+EPOCHS = 4
 ARMS: dict[str, Any] = {
     "baseline": {},
     "freeze_1_to_3": {"freeze": "0-2"},
-    "two_stages": {"stages": [{"epochs": 2, "freeze": "0-2", "lr0": 0.005}, {"epochs": 3}]},
+    "two_stages": {"stages": [{"epochs": 2, "freeze": "0-2", "lr0": 0.005}, {"epochs": 2}]},
 }
 CHECKPOINTS = (".last", ".previous", ".best")
 RECORDS = (".run", ".progress", ".stage", ".audit", ".predictions", ".train_predictions", ".study", ".results")
@@ -78,6 +78,8 @@ class Driver:
             *MODES[mode],
         ]  # fmt: skip
         self.log = project.with_suffix(".log")
+        self._family: list[psutil.Process] = []
+        self._looked = 0.0
         with self.log.open("ab") as stream:
             self.process = subprocess.Popen(
                 words, stdout=stream, stderr=subprocess.STDOUT, start_new_session=True, env=env or dict(os.environ)
@@ -88,20 +90,35 @@ class Driver:
         """Whether it has ended by itself."""
         return self.process.poll() is not None
 
+    def look(self) -> None:
+        """Note which processes it has started, so that they can be killed without looking for them first."""
+        if time.monotonic() - self._looked > 0.5:
+            self._looked = time.monotonic()
+            with suppress(psutil.NoSuchProcess):
+                self._family = psutil.Process(self.process.pid).children(recursive=True)
+
     def kill(self, workers: bool, rng: random.Random) -> None:
         """Kill it by SIGKILL: with the processes that it started, in any order, or alone, upon which they end."""
-        with suppress(psutil.NoSuchProcess):
-            own = psutil.Process(self.process.pid)
-            family = own.children(recursive=True)
-            victims = [own, *family] if workers else [own]
-            rng.shuffle(victims)
-            for one in victims:
+        victims = [psutil.Process(self.process.pid), *(self._family if workers else ())]
+        rng.shuffle(victims)
+        for one in victims:
+            with suppress(psutil.NoSuchProcess):
+                one.kill()
+        self.process.wait()
+        ends = time.monotonic() + 60  # one that is still loading libraries looks for its parent when it has
+        while (alive := list(self._others())) and time.monotonic() < ends:
+            for one in alive if workers else ():
                 with suppress(psutil.NoSuchProcess):
                     one.kill()
-            self.process.wait()
-            _, alive = psutil.wait_procs(family, timeout=15)
-            assert not alive, f"still there 15 s after the study was killed: {alive}"
-        self.process.wait()
+            time.sleep(0.05)
+        assert not alive, f"still there 60 s after the study was killed: {alive}"
+
+    def _others(self) -> Iterator[psutil.Process]:
+        """Give the processes that work on the study, on behalf of this one or not."""
+        for one in psutil.process_iter(["cmdline", "status"]):
+            words = one.info["cmdline"] or []
+            if str(self.project) in words and one.info["status"] != psutil.STATUS_ZOMBIE:
+                yield one
 
     def said(self) -> str:
         """Return what it said."""
@@ -136,6 +153,7 @@ def until(driver: Driver, holds: Callable[[], bool]) -> bool:
         assert time.monotonic() < ends, f"nothing happened for {_LIMIT_SECONDS:g} s:\n{driver.said()[-2000:]}"
         if driver.ended:
             return False
+        driver.look()
         time.sleep(0.0005)
     return not driver.ended
 
@@ -197,14 +215,16 @@ def evaluating(driver: Driver, rng: random.Random, tally: Tally) -> bool:
         (driver.project / "baseline" / "seed0", EPOCHS),
         (driver.project / "freeze_1_to_3" / "seed0", EPOCHS),
         (driver.project / "two_stages" / "seed0" / "stage1", 2),
-        (driver.project / "two_stages" / "seed0" / "stage2", 3),
+        (driver.project / "two_stages" / "seed0" / "stage2", 2),
     ]
     done = {folder for folder, _ in stages if (folder / "stage.json").exists()}
 
     def trained() -> bool:
         for folder, epochs in stages:
+            run = folder.parent if folder.name.startswith("stage") else folder
             with suppress(OSError):
-                if folder not in done and len((folder / "results.csv").read_bytes().splitlines()) > epochs:
+                begun = (run / "run.json").stat().st_mtime > driver.begun
+                if begun and folder not in done and len((folder / "results.csv").read_bytes().splitlines()) > epochs:
                     return True
         return False
 

@@ -14,7 +14,7 @@ from killing import MODES, MOMENTS, Driver, Tally, parts, write_study
 
 SEED = int(os.environ.get("FROSTLINE_KILL_SEED", "0")) or random.SystemRandom().randrange(1, 1 << 31)
 KILLS = int(os.environ.get("FROSTLINE_KILLS", "200"))
-A_STUDY = 5
+A_STUDY = 10
 """Kills of one study, before it is left to complete."""
 
 WAYS = [
@@ -37,7 +37,7 @@ def kill_again_and_again(folder: Path, checkpoint: Path, data: Path, kills: int)
             name, mode = next(ways)
             driver = Driver(file, project, mode)
             came = MOMENTS[name](driver, rng, tally)
-            workers = rng.random() < 0.7
+            workers = name.startswith("writing") or rng.random() < 0.6
             if came:
                 driver.kill(workers, rng)
                 left = list(parts(project))

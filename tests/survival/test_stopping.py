@@ -14,7 +14,7 @@ from tiny import SETTINGS
 
 from frostline.training.resuming import read_saved
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.slow]
 ARMS = ("baseline", "freeze_1_to_3")
 
 

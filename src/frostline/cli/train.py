@@ -188,7 +188,7 @@ def _run(
     shutdown: str | None, yes: bool, values: dict[str, Any],
 ) -> None:  # fmt: skip
     from frostline.cli.watch import watching
-    from frostline.training import AuditError, StoppedError
+    from frostline.training import AuditError
     from frostline.training import train as train_run
     from frostline.training.power import powering_off
 
@@ -198,7 +198,7 @@ def _run(
                 model, data, plan, weights=weights, teacher=teacher, project=project, name=name, seed=seed,
                 device=device, preset=preset, trust=trust, exact_resume=exact, observer=observer, **values,
             )  # fmt: skip
-    except (AuditError, StoppedError) as error:
+    except AuditError as error:
         typer.echo(f"error: {error}", err=True)
         raise typer.Exit(1) from error
     typer.echo(f"mAP50 {run.map50:.4f}, mAP50-95 {run.map50_95:.4f} (validation, best checkpoint, Ultralytics' AP)")

@@ -28,10 +28,10 @@ def work(folder: Path, arm: str, seed: int, device: str | None = None, trust: bo
         device: see `training.train`.
         trust: open checkpoints without the restricted loader.
     """
-    from frostline.errors import InputError
+    from frostline.errors import InputError, StoppedError
     from frostline.studies.claims import TakenError
     from frostline.studies.study import Study
-    from frostline.training.record import AbandonedError, StoppedError
+    from frostline.training.record import AbandonedError
 
     try:
         Study.from_yaml(folder, trust=trust).run_one(arm, seed, device=device)

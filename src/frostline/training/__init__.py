@@ -12,7 +12,7 @@ os.environ.setdefault("YOLO_AUTOINSTALL", "false")
 from frostline.training.checkpoints import Transfer, layers, locate_model, open_checkpoint, open_model
 from frostline.training.machine import choose_device, describe_device
 from frostline.training.prepare import CheckedData, Prepared, check_data, prepare
-from frostline.training.record import AuditError, Observer, Run, StoppedError
+from frostline.training.record import AuditError, Observer, Run
 from frostline.training.settings import DEFAULTS, PRESETS, parse_pairs, resolve_settings
 from frostline.training.spec import RunSpec
 
@@ -44,7 +44,6 @@ __all__ = [
     "Prepared",
     "Run",
     "RunSpec",
-    "StoppedError",
     "Transfer",
     "check_data",
     "choose_device",

@@ -5,8 +5,8 @@ from __future__ import annotations
 import errno
 from pathlib import Path
 
-from frostline.errors import InputError
-from frostline.training.record import AbandonedError, AuditError, StoppedError
+from frostline.errors import InputError, StoppedError
+from frostline.training.record import AbandonedError, AuditError
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _FORBIDDEN = (errno.EROFS, errno.EACCES, errno.EPERM)

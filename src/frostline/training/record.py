@@ -84,9 +84,5 @@ class AuditError(RuntimeError):
     """A run whose audit failed: something was frozen in name only, or did not train."""
 
 
-class StoppedError(RuntimeError):
-    """A run that something from outside ended, as a full disk does: what, and what to do, in one line."""
-
-
 class AbandonedError(RuntimeError):
     """Another process carries the run out now. Nothing more may be written into its folder."""
