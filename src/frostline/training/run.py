@@ -11,7 +11,7 @@ from typing import Any
 
 from frostline.datasets.image_cache import ImageCache
 from frostline.errors import InputError
-from frostline.files import write_json
+from frostline.files import leftovers, write_json
 from frostline.freezing import Freeze, FreezePlan
 from frostline.training.arithmetic import Arithmetic, choose_arithmetic
 from frostline.training.checkpoints import locate_model
@@ -171,6 +171,8 @@ def execute(
     record = _first_record(spec, prepared, chosen, arithmetic, _together(known, seat))
     earlier = float(known.record.get("wall_seconds", 0.0)) if known is not None else 0.0
     stages = stage_folders(folder, len(spec.plan.stages))
+    for part in (*leftovers(folder), *leftovers(folder / "weights")):  # of a run of several stages, too
+        part.unlink(missing_ok=True)
     with _recorded(folder, stages, record, memory, earlier, time.perf_counter if seat is None else seat.seconds):
         with _images(spec, folder, prepared, images) as kept:
             results = _stages(spec, folder, chosen, memory, observer, tag, prepared, arithmetic, kept, seat)
