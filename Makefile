@@ -65,8 +65,8 @@ test-extra: $(VENV)/.extras-installed ## Run only what test-all adds to test: ex
 test-all: $(VENV)/.extras-installed ## Run everything but torture
 	$(BIN)/python -m pytest -m "not torture"
 
-torture: $(VENV)/.installed ## Search for inputs that break a reader, 10 minutes each; FROSTLINE_FUZZ_SECONDS=60 for less
-	$(BIN)/python -m pytest -m torture
+torture: $(VENV)/.installed ## Kill studies two hundred times and fuzz the readers, 10 minutes each: some hours
+	$(BIN)/python -m pytest -m torture -s
 
 lint: $(VENV)/.installed ## Check style, format, types, import rules, and pins for known vulnerabilities
 	$(BIN)/ruff check .

@@ -7,7 +7,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from frostline.analysis import METRICS, chosen_metrics, compare_runs, experiment_folder, find_runs
+from frostline.analysis import METRICS, chosen_metrics, compare_runs, experiment_folder, find_whole_runs
 from frostline.cli.compare import print_comparison
 from frostline.cli.reference import add_shutdown, confirmation, run_script
 from frostline.report import write_comparison
@@ -52,7 +52,7 @@ def run(arguments: argparse.Namespace) -> None:
     metrics = chosen_metrics(arguments.metrics)
     parents = [*([arguments.project] if arguments.project else []), Path(), *map(Path, PLACES)]
     folders = [experiment_folder(name, parents) for name in arguments.exp_dirs]
-    comparison = compare_runs(find_runs(folders), metrics)
+    comparison = compare_runs(find_whole_runs(folders), metrics)
     written = write_comparison(comparison, metrics, arguments.out)
     print_comparison(comparison, metrics)
     print(*written, sep="\n")

@@ -1,4 +1,4 @@
-"""The one exception that a user is meant to read, and helpers that word it."""
+"""The exceptions that a user is meant to read, and helpers that word them."""
 
 from __future__ import annotations
 
@@ -14,6 +14,13 @@ class InputError(ValueError):
     """A bad input, told in one line: what was given, what was expected, what to do.
 
     The command line prints the message and exits with status 2; from Python it is a `ValueError`.
+    """
+
+
+class StoppedError(RuntimeError):
+    """A run that something from outside ended, as a full disk does: what, what is kept and what to do, in one line.
+
+    The command line prints the message and exits with status 1.
     """
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from frostline.analysis import experiment_folder, find_runs
+from frostline.analysis import experiment_folder, find_runs, find_whole_runs
 from frostline.analysis.runs import natural_key
 from frostline.errors import InputError
 from run_folders import new_ultralytics, old_ultralytics, our_run, write_args
@@ -124,11 +124,18 @@ def test_a_folder_without_results_is_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("text", ['{"arm": "a"', "[]", "\ufffd"])
-def test_a_broken_record_is_named(text: str, tmp_path: Path) -> None:
-    our_run(tmp_path, "a", [0.1])
-    (tmp_path / "run.json").write_text(text)
+def test_a_broken_record_is_named_in_one_warning_and_the_others_are_found(
+    text: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    study(tmp_path, ("baseline", "freeze_1_to_3"))
+    broken = tmp_path / "baseline" / "seed0" / "run.json"
+    broken.write_text(text)
+    assert names(tmp_path) == [("baseline", 0), ("freeze_1_to_3", 0)]  # by its folders
+    assert [run.arm for run in find_whole_runs([tmp_path])] == ["freeze_1_to_3"]
+    assert len(caplog.messages) == 1
+    assert caplog.messages[0].startswith(f"warning: {broken}: ") and "left out" in caplog.messages[0]
     with pytest.raises(InputError, match=r"run\.json: "):
-        find_runs([tmp_path])
+        find_whole_runs([tmp_path / "baseline"])
 
 
 def test_a_broken_study_file_or_args_file_is_named_in_one_line(tmp_path: Path) -> None:

@@ -8,34 +8,19 @@ from pathlib import Path
 
 import pytest
 import torch
-import yaml
-from tiny import save_checkpoint, write_dataset
+from tiny import write_checkpoint, write_dataset, write_model
 
 
 @pytest.fixture(scope="session")
 def tiny_yaml(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """YOLO11's layers, a sixteenth as wide."""
-    from ultralytics.nn.tasks import yaml_model_load
-
-    config = yaml_model_load("yolo11n.yaml")
-    config = {key: config[key] for key in ("nc", "backbone", "head")} | {"scales": {"n": [0.33, 0.0625, 128]}}
-    path = tmp_path_factory.mktemp("model") / "yolo11n-tiny.yaml"
-    path.write_text(yaml.safe_dump(config))
-    return path
+    return write_model(tmp_path_factory.mktemp("model"))
 
 
 @pytest.fixture(scope="session")
 def tiny_checkpoint(tiny_yaml: Path) -> Path:
     """The tiny detector with random weights for ten classes, as if they were pretrained."""
-    from ultralytics.nn.tasks import DetectionModel
-
-    torch.manual_seed(1)
-    model = DetectionModel(str(tiny_yaml), nc=10, verbose=False)
-    model.args = {}
-    for module in model.modules():
-        if isinstance(module, torch.nn.BatchNorm2d):
-            module.running_mean.normal_(0, 0.1)
-    return save_checkpoint(model, tiny_yaml.with_name("tiny.pt"))
+    return write_checkpoint(tiny_yaml)
 
 
 @pytest.fixture(scope="session")

@@ -36,6 +36,30 @@ def write_dataset(folder: Path, train: int = 8, val: int = 4) -> Path:
     return data
 
 
+def write_model(folder: Path) -> Path:
+    """YOLO11's layers, a sixteenth as wide."""
+    from ultralytics.nn.tasks import yaml_model_load
+
+    config = yaml_model_load("yolo11n.yaml")
+    config = {key: config[key] for key in ("nc", "backbone", "head")} | {"scales": {"n": [0.33, 0.0625, 128]}}
+    path = folder / "yolo11n-tiny.yaml"
+    path.write_text(yaml.safe_dump(config))
+    return path
+
+
+def write_checkpoint(model: Path) -> Path:
+    """The tiny detector with random weights for ten classes, as if they were pretrained; beside its YAML."""
+    from ultralytics.nn.tasks import DetectionModel
+
+    torch.manual_seed(1)
+    built = DetectionModel(str(model), nc=10, verbose=False)
+    built.args = {}
+    for module in built.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.running_mean.normal_(0, 0.1)
+    return save_checkpoint(built, model.with_name("tiny.pt"))
+
+
 def save_checkpoint(model: torch.nn.Module, path: Path) -> Path:
     """Save a model as a checkpoint that Ultralytics opens, in half precision as its own are."""
     torch.save({"epoch": -1, "model": model.half(), "ema": None, "train_args": {}, "date": "", "version": "8.4"}, path)

@@ -76,7 +76,7 @@ on: here
         ({"arms": {"x": {"freeze": "0", "train_only": "1"}}}, "arm x: give freeze or train_only, not both$"),
         ({"arms": {"x": {"stages": [3]}}}, "arm x: stages.1: expected key: value pairs, got 3$"),
         ({"train": {"lr": 1}}, "train: unknown training argument 'lr'"),
-        ({"on": "mars"}, "on: mars: only 'here' is known"),
+        ({"on": "mars"}, "on: 'mars': no such place; there are here, processes:N, ray, slurm"),
         ({"hypotheses": [{"name": "h", "better": "g"}]}, "no arm 'g'"),
         ({"hypotheses": [{"name": "h", "better": "f", "metric": "mAP5"}]}, "no metric 'mAP5', did you mean 'mAP50'"),
         (

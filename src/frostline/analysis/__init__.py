@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from frostline.analysis.ap import PrecisionTable, Ranking, precision_table, rank_matches
+from frostline.analysis.batches import cut_batches
 from frostline.analysis.bootstrap import Resamples, Scorer, Spread, resample, work_of
 from frostline.analysis.coco import CocoMetrics, evaluate_coco
 from frostline.analysis.comparing import Comparison, chosen_metrics, compare, compare_runs, headline, summarize
@@ -41,7 +42,7 @@ from frostline.analysis.predictions import (
     read_predictions,
     write_predictions,
 )
-from frostline.analysis.runs import RunFolder, experiment_folder, find_runs
+from frostline.analysis.runs import RunFolder, experiment_folder, find_runs, find_whole_runs
 from frostline.analysis.scoring import RunScorer
 from frostline.analysis.seeds import Needed, SeedMean, needed, power, seed_difference, seed_mean
 
@@ -82,6 +83,7 @@ __all__ = [
     "compare_to_baseline",
     "confidence_curves",
     "confusion",
+    "cut_batches",
     "difference_spread",
     "epoch_seconds",
     "epochs_to_fraction",
@@ -92,6 +94,7 @@ __all__ = [
     "experiment_folder",
     "final_value",
     "find_runs",
+    "find_whole_runs",
     "gather",
     "headline",
     "holm",

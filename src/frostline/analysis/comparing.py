@@ -15,7 +15,7 @@ import polars as pl
 
 from frostline import __version__
 from frostline.analysis.curves import METRICS, best_epoch, epochs_to_fraction, metric_name
-from frostline.analysis.runs import EVALUATION, RunFolder, find_runs
+from frostline.analysis.runs import EVALUATION, RunFolder, find_whole_runs
 from frostline.errors import InputError, did_you_mean
 from frostline.files import write_json, written_beside
 
@@ -127,7 +127,7 @@ def compare(
     Raises:
         InputError: a folder without results, an unknown metric or class, a file that cannot be read.
     """
-    return compare_runs(find_runs(paths), metrics, small_classes).frame
+    return compare_runs(find_whole_runs(paths), metrics, small_classes).frame
 
 
 def compare_runs(

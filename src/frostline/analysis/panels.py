@@ -112,10 +112,8 @@ def readable(runs: Sequence[RunFolder]) -> tuple[list[RunFolder], list[LeftOut]]
     """Take out runs whose record, curves or arguments are damaged: one of them is no reason to lose the others."""
     whole, broken = [], []
     for run in runs:
-        try:
-            _ = run.record, run.results, run.arguments
-        except InputError as error:
-            broken.append(LeftOut(run, str(error)))
+        if run.damage is not None:
+            broken.append(LeftOut(run, run.damage))
         else:
             whole.append(run)
     if not whole:

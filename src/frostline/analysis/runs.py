@@ -9,6 +9,7 @@ import os
 import re
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -51,13 +52,23 @@ class RunFolder:
         """Read a folder's name tags: from `run.json`, else from the folders' names and `args.yaml`."""
         run = cls(path, path.name, None)
         folder_seed = _SEED_FOLDER.fullmatch(path.name)
-        arm = run.text("arm") or (path.parent.name if folder_seed else path.name)
-        seed = run.number("seed")
+        arm, seed = path.parent.name if folder_seed else path.name, None
+        with suppress(InputError):  # of a damaged one its folders' names are all that is known
+            arm, seed = run.text("arm") or arm, run.number("seed")
         if seed is None and folder_seed:
             seed = float(folder_seed[1])
         if seed is None and not run.ours and isinstance(run.arguments.get("seed"), int):
             seed = run.arguments["seed"]
         return replace(run, arm=arm, seed=None if seed is None else int(seed))
+
+    @cached_property
+    def damage(self) -> str | None:
+        """Which of its files is damaged and how; None for a run that can be read."""
+        try:
+            _ = self.record, self.evaluation, self.results, self.arguments
+        except InputError as error:
+            return str(error)
+        return None
 
     @cached_property
     def ours(self) -> bool:
@@ -86,7 +97,9 @@ class RunFolder:
     def results(self) -> pl.DataFrame | None:
         """The learning curves as `curves.read_results` gives them; None when no epoch was written yet."""
         path = self.path / "results.csv"
-        return read_results(path) if path.is_file() else None
+        if not path.is_file() or (self.ours and not path.stat().st_size):  # a kill before its first row was in it
+            return None
+        return read_results(path)
 
     @cached_property
     def arguments(self) -> Mapping[str, Any]:
@@ -167,6 +180,21 @@ def find_runs(paths: Iterable[Path | str]) -> list[RunFolder]:
     runs = _told_apart(list(found.values()))
     order = {arm: index for index, arm in reversed(list(enumerate(run.arm for run in runs)))}
     return sorted(runs, key=lambda run: (order[run.arm], -1 if run.seed is None else run.seed))
+
+
+def find_whole_runs(paths: Iterable[Path | str]) -> list[RunFolder]:
+    """Find run folders as `find_runs` does, but for those with damaged files: each is named in a warning.
+
+    Raises:
+        InputError: see `find_runs`; or every run is damaged.
+    """
+    runs = find_runs(paths)
+    damaged = [run for run in runs if run.damage is not None]
+    if len(damaged) == len(runs):
+        raise InputError(str(damaged[0].damage))
+    for run in damaged:
+        logger.warning("warning: %s; this run is left out", run.damage)
+    return [run for run in runs if run.damage is None]
 
 
 def experiment_folder(name: str, parents: Sequence[Path]) -> Path:

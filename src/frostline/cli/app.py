@@ -6,6 +6,8 @@ import logging
 import os
 import signal
 import sys
+from collections.abc import Sequence
+from pathlib import Path
 from types import FrameType
 from typing import Annotated, NoReturn
 
@@ -28,7 +30,7 @@ from frostline.cli.probe import probe
 from frostline.cli.report import report
 from frostline.cli.scenes import scenes
 from frostline.cli.train import train, two_stage
-from frostline.errors import InputError
+from frostline.errors import InputError, StoppedError
 
 _INTERRUPTED = 130
 
@@ -94,6 +96,7 @@ def main() -> None:
     # click knows no option whose value may be missing: a bare --shutdown means after success
     arguments = ["--shutdown=success" if word == "--shutdown" else word for word in sys.argv[1:]]
     heard = _listen()
+    _check_names([*arguments, str(Path.cwd())])
     try:
         status = app(arguments, standalone_mode=False)
     except KeyboardInterrupt:  # before the command began, or as it left; within it, Typer catches it
@@ -108,6 +111,13 @@ def main() -> None:
     if status == _INTERRUPTED:
         Console(stderr=True).print("interrupted; what was finished is kept, run the same command again")
     sys.exit(status if isinstance(status, int) else 0)
+
+
+def _check_names(names: Sequence[str]) -> None:
+    """Refuse names that this process cannot write down as they are: Python reads them by the terminal's encoding."""
+    encoding = sys.getfilesystemencoding()
+    if encoding.lower().replace("-", "") != "utf8" and not all(name.isascii() for name in names):
+        _fail(f"names with other letters than those of ASCII need UTF-8, and it is {encoding} here: set PYTHONUTF8=1")
 
 
 def _listen() -> list[int]:
@@ -128,6 +138,8 @@ def _tell(error: Exception, arguments: list[str]) -> NoReturn:
     """Leave with what went wrong in one line, or with the traceback of what nobody foresaw."""
     if isinstance(error, InputError):
         _fail(str(error))
+    if isinstance(error, StoppedError):
+        _fail(str(error), 1)
     if isinstance(error, typer.Abort):
         _fail("not confirmed: nothing was started")
     if not hasattr(error, "format_message"):  # what Typer raises for a wrong option, and keeps to itself
@@ -140,10 +152,10 @@ def _tell(error: Exception, arguments: list[str]) -> NoReturn:
     _fail(f"{error.format_message().rstrip('.')}{hint}")
 
 
-def _fail(message: str) -> NoReturn:
+def _fail(message: str, status: int = 2) -> NoReturn:
     stderr = Console(stderr=True, highlight=False, soft_wrap=True, emoji=False)
     stderr.print(f"[bold red]error:[/] {_plain(message.replace('Value error, ', ''))}")
-    sys.exit(2)
+    sys.exit(status)
 
 
 def _plain(text: str) -> str:

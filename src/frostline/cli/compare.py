@@ -128,7 +128,7 @@ def compare(
     With --ci the table has a row an arm, its intervals, and its difference to the baseline: the main table of
     `frostline report`, to the last digit.
     """
-    from frostline.analysis import chosen_metrics, compare_runs, find_runs
+    from frostline.analysis import chosen_metrics, compare_runs, cut_batches, find_whole_runs
     from frostline.cli.console import pure_stdout
     from frostline.report import write_comparison
     from frostline.report.maintables import runs_model
@@ -155,7 +155,7 @@ def compare(
                 include_unfinished=include_unfinished, advance=advance,
             )  # fmt: skip
         # Of what --ci left out as damaged, nothing else could be told either.
-        runs = find_runs(folders) if report is None else report.evidence.runs
+        runs = find_whole_runs(folders) if report is None else report.evidence.runs
         comparison = compare_runs(runs, chosen, small)
         figure, table, record = write_comparison(comparison, chosen, out)
     if output is Format.JSON:
@@ -167,6 +167,8 @@ def compare(
         typer.echo(f"\n{report.verdict.headline}")
     else:
         print_comparison(comparison, chosen)
+    for warning in cut_batches(runs):
+        typer.echo(f"warning: {warning}", err=True)
     typer.echo(f"figure  {figure}", err=quiet)
     typer.echo(f"table   {table} (every column)", err=quiet)
     typer.echo(f"JSON    {record} (with the source of each column)", err=quiet)

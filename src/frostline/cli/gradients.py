@@ -34,14 +34,14 @@ def gradients(
 
         frostline gradients studies/depth --norm --out depth-gradients.pdf
     """
-    from frostline.analysis import find_runs
+    from frostline.analysis import find_whole_runs
     from frostline.cli.bar import stderr
     from frostline.cli.console import pure_stdout
 
     with pure_stdout(as_json):
         from frostline.report import draw_gradients
 
-        found = find_runs(runs)
+        found = find_whole_runs(runs)
         ours = [run for run in found if run.ours]
         for run in found:
             if not run.ours and ours:

@@ -100,12 +100,12 @@ def evaluate(
     limits = None if bounds is None else _bounds(bounds)
     errors = stderr()
     with pure_stdout(as_json), progress() as advance:
-        from frostline.analysis import find_runs
+        from frostline.analysis import find_whole_runs
         from frostline.studies.shadowrecord import frame_of
         from frostline.studies.shadows import RECORD, ShadowOptions, evaluate_shadows, shadows_folder
         from frostline.studies.stressed import Shadows
 
-        runs = find_runs(folders)
+        runs = find_whole_runs(folders)
         folder = out or shadows_folder(runs, folders)
         cast = Shadows(strength.value, count, seed) if stress else None  # type: ignore[arg-type]
         options = ShadowOptions(

@@ -19,6 +19,7 @@ from frostline.studies.planned import PlannedRun
 from frostline.studies.pretraining import Pretrainings
 from frostline.studies.together import Group, LabelledObserver, ObserverOf, group_runs, run_together
 from frostline.training import CheckedData, Observer, Prepared, Run, RunSpec, execute, prepare
+from frostline.training.faults import reason_of
 from frostline.training.lockstep import Seat
 from frostline.training.machine import choose_device
 from frostline.training.pretraining.run import OnStep
@@ -127,7 +128,7 @@ class Carrier:
             if isinstance(result, Run):
                 outcome.finished.append(result)
             else:
-                outcome.failed.append((planned.label, _reason(result)))
+                outcome.failed.append((planned.label, reason_of(result)))
         return outcome
 
     def _wait_for_others(self, done: dict[str, Run | Exception]) -> None:
@@ -182,7 +183,7 @@ class Carrier:
 
     def _failed(self, planned: PlannedRun, error: Exception) -> Exception:
         logger.debug("run %s failed", planned.label, exc_info=error)
-        self.observer.say(f"{planned.label} failed: {_reason(error)}")
+        self.observer.say(f"{planned.label} failed: {reason_of(error)}")
         return error
 
     def _pretrained(self, planned: PlannedRun) -> tuple[RunSpec, Prepared]:
@@ -212,7 +213,3 @@ class Carrier:
                 seat=seat,
                 track=Track(self.track, self.experiment, planned.label) if self.track is not None else None,
             )
-
-
-def _reason(error: Exception) -> str:
-    return " ".join(f"{type(error).__name__}: {error}".split())

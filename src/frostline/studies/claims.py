@@ -50,7 +50,8 @@ class Holder:
     Attributes:
         host: name of its machine.
         pid: its process.
-        started: when that process began, seconds since 1970 by the machine's clock.
+        started: when that process began, in seconds since the machine did, which no change of its clock moves;
+            where there is no /proc, since 1970.
         place: where that process number means something: a boot of a machine, and a container on it.
         job: what SLURM knows it by, or None.
     """
@@ -66,7 +67,7 @@ class Holder:
         """Describe this process."""
         process = psutil.Process()
         host = re.sub(r"[^A-Za-z0-9.-]", "-", socket.gethostname())[:80]
-        return cls(host, process.pid, round(process.create_time(), 2), _place(), os.environ.get("SLURM_JOB_ID"))
+        return cls(host, process.pid, round(_begun(process), 2), _place(), os.environ.get("SLURM_JOB_ID"))
 
     @classmethod
     def named(cls, name: str) -> Holder | None:
@@ -92,9 +93,17 @@ class Holder:
             return False
         try:
             process = psutil.Process(self.pid)
-            return abs(process.create_time() - self.started) > 1 or process.status() == psutil.STATUS_ZOMBIE
+            return abs(_begun(process) - self.started) > 1 or process.status() == psutil.STATUS_ZOMBIE
         except psutil.Error:
             return True
+
+
+def _begun(process: psutil.Process) -> float:
+    try:  # field 22 of proc(5); the name of the program, in brackets before, may hold spaces
+        told = Path(f"/proc/{process.pid}/stat").read_text(encoding="ascii", errors="replace")
+        return int(told.rpartition(")")[2].split()[19]) / os.sysconf("SC_CLK_TCK")
+    except (OSError, ValueError, IndexError):
+        return float(process.create_time())
 
 
 def _place() -> str:
@@ -181,14 +190,18 @@ class Claims:
         if holder.gone:
             return True
         try:
-            return self._now() - file.stat().st_mtime > self.stale
+            # far in the future, too: the clock was set back since, and a holder that is alive dates it anew at once
+            return abs(self._now() - file.stat().st_mtime) > self.stale
         except OSError:
             return True
 
     def _now(self) -> float:
         """Return the time by the clock that dates files: a file server's may differ from this machine's."""
-        with tempfile.NamedTemporaryFile(dir=self.folder, prefix=".clock-") as probe:
-            return os.fstat(probe.fileno()).st_mtime
+        try:
+            with tempfile.NamedTemporaryFile(dir=self.folder, prefix=".clock-") as probe:
+                return os.fstat(probe.fileno()).st_mtime
+        except OSError:  # a study that is only looked at, on a disk that is full or may not be written
+            return time.time()
 
 
 def _held(folder: Path) -> list[tuple[Path, Holder]]:

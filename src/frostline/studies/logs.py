@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
-from typing import TextIO
+from typing import BinaryIO
 
 from frostline.training import Observer
+from frostline.training.faults import reason_of
 
 FOLDER = "logs"
 
@@ -32,7 +33,7 @@ class LoggedObserver:
         stream: written to, or None.
     """
 
-    def __init__(self, observer: Observer, check: Callable[[], None], stream: TextIO | None) -> None:
+    def __init__(self, observer: Observer, check: Callable[[], None], stream: BinaryIO | None) -> None:
         self._observer = observer
         self._check = check
         self._stream = stream
@@ -51,8 +52,8 @@ class LoggedObserver:
 
     def _write(self, text: str) -> None:
         if self._stream is not None:
-            self._stream.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {text}\n")
-            self._stream.flush()
+            with suppress(OSError):  # a log that cannot be written, as on a full disk, is no reason to lose the run
+                self._stream.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {text}\n".encode())
 
 
 @contextmanager
@@ -66,10 +67,11 @@ def logged(observer: Observer, check: Callable[[], None], log: Path | None) -> I
     """
     if log is not None:
         log.parent.mkdir(parents=True, exist_ok=True)
-    with nullcontext() if log is None else log.open("a", encoding="utf-8") as stream:
+    # Without a buffer, of which a full disk would take nothing when the log is closed, either.
+    with nullcontext() if log is None else log.open("ab", buffering=0) as stream:
         told = LoggedObserver(observer, check, stream)
         try:
             yield told
         except BaseException as error:
-            told._write(" ".join(f"{type(error).__name__}: {error}".split()))
+            told._write(reason_of(error))
             raise

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from frostline.training import Run, RunSpec
 from frostline.training.progress import Progress
+from frostline.training.spec import stage_folders
 
 
 @dataclass(frozen=True)
@@ -31,8 +32,7 @@ class PlannedRun:
 
 def saved_progress(planned: PlannedRun) -> Iterator[Progress]:
     """Give the memory of each stage that has begun."""
-    stages = len(planned.spec.plan.stages)
-    for number in range(1, stages + 1):
-        progress = Progress.load(planned.folder if stages == 1 else planned.folder / f"stage{number}")
+    for folder in stage_folders(planned.folder, len(planned.spec.plan.stages)):
+        progress = Progress.load(folder)
         if progress is not None:
             yield progress

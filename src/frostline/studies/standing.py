@@ -10,6 +10,7 @@ from typing import Any
 from frostline.studies.claims import Claims
 from frostline.studies.planned import PlannedRun, saved_progress
 from frostline.training import Run
+from frostline.training.record import RECORD
 
 
 @dataclass(frozen=True)
@@ -55,13 +56,23 @@ class RunState:
         return None if self.epoch_seconds is None else self.epoch_seconds * (self.epochs - self.epochs_done)
 
 
+def _seconds(planned: PlannedRun, record: dict[str, Any]) -> list[float]:
+    """Return the seconds of each saved epoch: of a finished run its record has them, of another the stages' memory."""
+    known = record.get("epoch_seconds")
+    if record.get("status") == "finished" and isinstance(known, list):
+        return [float(value) for value in known]
+    return [second for progress in saved_progress(planned) for second in progress.epoch_seconds.values()]
+
+
 def state_of(planned: PlannedRun, claims: Claims) -> RunState:
     """Read where a run stands."""
     run = Run.open(planned.folder)
     record: dict[str, Any] = run.record if run is not None else {}
     metrics = record.get("metrics") or {}
-    seconds = [second for progress in saved_progress(planned) for second in progress.epoch_seconds.values()]
-    status = str(record.get("status", "waiting"))
+    seconds = _seconds(planned, record)
+    status, reason = str(record.get("status", "waiting")), record.get("reason")
+    if run is None and (planned.folder / RECORD).is_file():
+        status, reason = "failed", f"{planned.folder / RECORD} cannot be read: it is damaged"
     holder = None if status == "finished" else claims.holder(planned.label)
     if status == "running" and holder is None:
         status = "interrupted"  # it was killed before it could say so
@@ -73,7 +84,7 @@ def state_of(planned: PlannedRun, claims: Claims) -> RunState:
         epochs=planned.spec.epochs,
         map50=metrics.get("ultralytics/mAP50"),
         audit=record.get("audit"),
-        reason=record.get("reason"),
+        reason=reason,
         folder=planned.folder,
         epoch_seconds=statistics.median(seconds) if seconds else None,
         by=str(holder) if holder is not None else None,

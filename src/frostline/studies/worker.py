@@ -44,7 +44,7 @@ def work(
         patience: seconds to wait for a run that another process holds, which may have died with its machine.
         place_of: from a data.yaml to where it lies on this machine.
     """
-    from frostline.errors import InputError
+    from frostline.errors import InputError, StoppedError
     from frostline.studies.claims import TakenError
     from frostline.studies.study import Study
     from frostline.training.record import AbandonedError
@@ -59,14 +59,16 @@ def work(
                 break
             except TakenError as error:
                 if time.monotonic() >= ends:
-                    logger.info("%s/seed%d is %s", arm, seed, error)
-                    return TAKEN
+                    raise AbandonedError(str(error)) from error
     except AbandonedError as error:
         logger.info("%s/seed%d is %s", arm, seed, error)
         return TAKEN
     except InputError as error:
         logger.error("error: %s", error)
         return BAD_INPUT
+    except StoppedError as error:
+        logger.error("error: %s", error)
+        return FAILED
     except KeyboardInterrupt:
         logger.info("interrupted; what was finished is kept")
         return INTERRUPTED

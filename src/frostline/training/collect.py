@@ -18,8 +18,8 @@ from frostline.freezing import Stage
 from frostline.training.evaluation import by_source, evaluate_checkpoint
 from frostline.training.latency import measure_inference
 from frostline.training.prepare import Prepared
-from frostline.training.spec import RunSpec
-from frostline.training.stage import StageResult, best_weights
+from frostline.training.spec import RunSpec, stage_folders
+from frostline.training.stage import StageResult, best_weights, read_stage
 
 TRAIN_SAMPLE = 1000
 """Training images that the overfitting gap is measured on, at most."""
@@ -104,6 +104,7 @@ def _stage_record(spec: RunSpec, number: int, result: StageResult) -> dict[str, 
         "batch": result.progress.batch,
         "workers": result.progress.workers,
         "resumed_at": result.progress.resumed_at,
+        "nan_recoveries": len(result.progress.nan_epochs),
         **_schedule_record(stage, result),
         "metrics": {f"ultralytics/{key}": value for key, value in result.metrics.items()},
     }
@@ -202,8 +203,5 @@ def measure_run(
 
 
 def _winning_stage(folder: Path, stages: int) -> StageResult:
-    from frostline.training.stage import read_stage
-
-    folders = [folder] if stages == 1 else [folder / f"stage{number}" for number in range(1, stages + 1)]
-    found = [result for result in map(read_stage, folders) if result is not None]
+    found = [result for result in map(read_stage, stage_folders(folder, stages)) if result is not None]
     return max(found, key=lambda result: result.fitness)

@@ -35,6 +35,7 @@ class StageJob:
         features: file to keep the frozen backbone's outputs in, or None.
         seat: its place among runs in lockstep, or None.
         callbacks: of a tracker, by Ultralytics' event.
+        notes: what its user was told about its checkpoints before.
     """
 
     stage: Stage
@@ -52,3 +53,4 @@ class StageJob:
     features: Path | None = None
     seat: Seat | None = None
     callbacks: Mapping[str, Callable[..., Any]] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()

@@ -265,18 +265,20 @@ def run_bytes(parameters: int, momentum_buffers: int, exact: bool = False) -> in
 
 
 def check_disk(folder: Path, needed: int) -> None:
-    """Make sure that a folder's disk has room.
+    """Make sure that a folder can be written, and that its disk has room.
 
     Args:
         folder: may not exist yet.
         needed: bytes.
 
     Raises:
-        InputError: less is free.
+        InputError: less is free, or the folder may not be written.
     """
     there = folder.absolute()
     while not there.exists():
         there = there.parent
+    if there.is_dir() and not os.access(there, os.W_OK | os.X_OK):
+        raise InputError(f"{there}: may not be written; make it writable or choose another --project")
     free = shutil.disk_usage(there).free
     if free < needed:
         raise InputError(

@@ -35,6 +35,8 @@ class Progress:
         decisions: of a schedule, every change between two epochs.
         workers: loader processes as trained; 0 loads in the training process itself.
         teacher: fingerprint of the teacher after the last finished epoch, or None without one.
+        nan_epochs: epochs (from 1) that were trained again because the loss was no number, once for each time.
+        notes: what its user was told about damaged checkpoints.
     """
 
     freeze: Freeze
@@ -52,6 +54,8 @@ class Progress:
     decisions: list[dict[str, Any]] = field(default_factory=list)
     workers: int | None = None
     teacher: str | None = None
+    nan_epochs: list[int] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
     def save(self, folder: Path) -> None:
         """Write `progress.json` into a stage's folder, whole or not at all."""

@@ -49,9 +49,10 @@ class Run:
     def open(cls, folder: str | Path) -> Run | None:
         """Read a run folder; None where there is no readable `run.json`."""
         try:
-            return cls(Path(folder), json.loads((Path(folder) / RECORD).read_text(encoding="utf-8")))
+            record = json.loads((Path(folder) / RECORD).read_text(encoding="utf-8"))
         except (OSError, ValueError):
             return None
+        return cls(Path(folder), record) if isinstance(record, dict) else None
 
     @property
     def status(self) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -10,12 +11,13 @@ from typing import Any
 
 from frostline.datasets.image_cache import ImageCache
 from frostline.errors import InputError
-from frostline.files import write_json
+from frostline.files import leftovers, write_json
 from frostline.freezing import Freeze, FreezePlan
 from frostline.training.arithmetic import Arithmetic, choose_arithmetic
 from frostline.training.checkpoints import locate_model
 from frostline.training.collect import collect_stages, measure_run
 from frostline.training.decoded import keeping_images
+from frostline.training.faults import reason_of, stopped
 from frostline.training.lockstep import Seat
 from frostline.training.machine import (
     MemoryPeak,
@@ -28,12 +30,15 @@ from frostline.training.machine import (
 from frostline.training.prepare import Prepared, check_data, prepare
 from frostline.training.pretraining.cache import Kept
 from frostline.training.record import RECORD, AbandonedError, AuditError, LoggingObserver, Observer, Run
+from frostline.training.resuming import what_happened
 from frostline.training.settings import resolve_settings
-from frostline.training.spec import RunSpec, absolute, is_folder_name, stage_tag
+from frostline.training.spec import RunSpec, absolute, is_folder_name, stage_folders, stage_tag
 from frostline.training.stage import StageResult, StageRun, run_stage
 from frostline.training.start import announce, check_folder, check_teacher
 from frostline.training.teacher import check_weight
 from frostline.training.tracking import Track, Tracker, check_tracker, tracked
+
+logger = logging.getLogger(__name__)
 
 
 def train(
@@ -82,6 +87,7 @@ def train(
         InputError: see `prepare`; a name that is not that of one folder; or the folder holds a run with other settings,
             or something else.
         AuditError: see the class.
+        StoppedError: a full disk, vanished files, memory or a loss that is no number ended it.
 
     Example:
         >>> import frostline as fl
@@ -156,6 +162,7 @@ def execute(
     Raises:
         InputError: see `prepare`; or the folder is taken.
         AuditError: see the class.
+        StoppedError: a full disk, vanished files, memory or a loss that is no number ended it.
     """
     observer = observer or LoggingObserver()
     known = check_folder(spec, folder)
@@ -170,8 +177,14 @@ def execute(
     memory = MemoryPeak(chosen)
     record = _first_record(spec, prepared, chosen, arithmetic, _together(known, seat))
     earlier = float(known.record.get("wall_seconds", 0.0)) if known is not None else 0.0
+    stages = stage_folders(folder, len(spec.plan.stages))
+    for part in (*leftovers(folder), *leftovers(folder / "weights")):  # of a run of several stages, too
+        part.unlink(missing_ok=True)
     clock = time.perf_counter if seat is None else seat.seconds
-    with tracked(track, folder, record) as tracker, _recorded(folder, record, memory, earlier, clock):
+    with (
+        tracked(track, folder, record) as tracker,
+        _recorded(folder, stages, record, memory, earlier, clock),
+    ):
         with _images(spec, folder, prepared, images) as kept:
             results = _stages(spec, folder, chosen, memory, observer, tag, prepared, arithmetic, kept, seat, tracker)
             record |= collect_stages(spec, folder, results, prepared, observer.say)
@@ -207,30 +220,42 @@ def _first_record(
 
 @contextmanager
 def _recorded(
-    folder: Path, record: dict[str, Any], memory: MemoryPeak, earlier: float, clock: Callable[[], float]
+    folder: Path,
+    stages: list[Path],
+    record: dict[str, Any],
+    memory: MemoryPeak,
+    earlier: float,
+    clock: Callable[[], float],
 ) -> Iterator[None]:
     """Write `run.json` when a run begins and when it ends, in whatever way it ends."""
     started = clock()
     memory.start()
-    write_json(folder / RECORD, record)
+
+    def close() -> None:
+        record["wall_seconds"] = round(earlier + clock() - started, 3)
+        record["load_average"]["end"] = load_average()
+        record["peak_memory"] = memory.read()
+        record.update(what_happened(stages))
+        write_json(folder / RECORD, record)
+
     try:
+        write_json(folder / RECORD, record)
         yield
     except AbandonedError:  # the folder is another process's by now
         raise
     except BaseException as error:
-        record["status"] = "failed" if isinstance(error, Exception) else "interrupted"
-        if isinstance(error, Exception):
-            record["reason"] = " ".join(f"{type(error).__name__}: {error}".split())[:500]
-        _close(folder, record, memory, earlier + clock() - started)
-        raise
-    _close(folder, record, memory, earlier + clock() - started)
-
-
-def _close(folder: Path, record: dict[str, Any], memory: MemoryPeak, seconds: float) -> None:
-    record["wall_seconds"] = round(seconds, 3)
-    record["load_average"]["end"] = load_average()
-    record["peak_memory"] = memory.read()
-    write_json(folder / RECORD, record)
+        told = stopped(error, folder)
+        record["status"] = "failed" if isinstance(told, Exception) else "interrupted"
+        if isinstance(told, Exception):
+            record["reason"] = reason_of(told)[:500]
+        try:
+            close()
+        except OSError as second:  # a full disk, say: what ended the run is what its user must know
+            logger.error("%s: not written (%s); it still says that the run goes on", folder / RECORD, second.strerror)
+        if told is error:
+            raise
+        raise told from error
+    close()
 
 
 def _together(known: Run | None, seat: Seat | None) -> list[str]:
@@ -290,7 +315,7 @@ def _stages(
             run_stage(
                 StageRun(
                     number=number,
-                    folder=folder if len(stages) == 1 else folder / f"stage{number}",
+                    folder=stage_folders(folder, len(stages))[number - 1],
                     stage=stage,
                     tag=stage_tag(tag or spec.arm, number, len(stages)),
                     model=spec.start[0] if number == 1 else str(results[-1].weights.resolve()),

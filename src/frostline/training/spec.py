@@ -124,6 +124,11 @@ def is_folder_name(name: str) -> bool:
     return _NAME.fullmatch(name) is not None and set(name) != {"."}
 
 
+def stage_folders(folder: Path, count: int) -> list[Path]:
+    """Return the folders of a run's stages: that of a single stage is the run's own."""
+    return [folder] if count == 1 else [folder / f"stage{number}" for number in range(1, count + 1)]
+
+
 def stage_tag(arm: str, number: int, count: int) -> str:
     """Name a stage in the summary line: the arm for a single stage, else `stage1_before_train` and so on."""
     return arm if count == 1 else f"stage{number}_before_train"

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
-import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,21 +13,20 @@ from frostline.datasets.image_cache import ImageCache
 from frostline.files import leftovers, write_json
 from frostline.freezing import Audit, Stage, check_saved, check_trained
 from frostline.training.arithmetic import Arithmetic, filling_memory
-from frostline.training.checkpoints import read_checkpoint, saved_tensors
+from frostline.training.checkpoints import saved_tensors
 from frostline.training.evaluation import Evaluation, evaluate_checkpoint
 from frostline.training.intervals import interval_of, merge_audits
 from frostline.training.job import StageJob
 from frostline.training.lockstep import Seat
 from frostline.training.machine import MemoryPeak
 from frostline.training.progress import Progress
-from frostline.training.saving import PREVIOUS, strip_checkpoints
+from frostline.training.resuming import Left, what_is_left
+from frostline.training.saving import strip_checkpoints
 from frostline.training.scheduled import RATES, ScheduledTrainer
 from frostline.training.settings import for_ultralytics
 from frostline.training.teacher import check_untouched
 from frostline.training.trainer import StageTrainer
-from frostline.training.vetting import UnsafeCheckpointError
 
-logger = logging.getLogger(__name__)
 RECORD = "stage.json"
 OnEpoch = Callable[[int, int, dict[str, float]], None]
 Say = Callable[[str], None]
@@ -132,8 +129,10 @@ def run_stage(job: StageRun, memory: MemoryPeak, on_epoch: OnEpoch, say: Say) ->
         return done
     for part in (*leftovers(job.folder), *leftovers(job.folder / "weights")):
         part.unlink(missing_ok=True)
-    state = _state(job)
-    audit = _audit_from_disk(job) if state == "trained" else _train(job, state, memory, on_epoch, say)
+    if (job.folder / RECORD).exists():
+        say(f"warning: {job.folder} was finished, and its files are missing or damaged: what can be is done again")
+    left = what_is_left(job.folder, int(job.settings["epochs"]), say, job.trust)
+    audit = _audit_from_disk(job, left) if left.state == "trained" else _train(job, left, memory, on_epoch, say)
     evaluation = evaluate_checkpoint(
         best_weights(job.folder),
         job.data_here or job.data,
@@ -165,30 +164,7 @@ def read_stage(folder: Path) -> StageResult | None:
         return None
 
 
-def _state(job: StageRun) -> str:
-    """Tell what is left to do: `new`, `resume` or `trained`."""
-    weights = job.folder / "weights"
-    epoch = _saved_epoch(weights / "last.pt", job.trust)
-    if epoch is None and (weights / PREVIOUS).is_file():
-        logger.warning("%s is not readable; going back to the checkpoint before it", weights / "last.pt")
-        shutil.copyfile(weights / PREVIOUS, weights / "last.pt")
-        epoch = _saved_epoch(weights / "last.pt", job.trust)
-    if epoch is None or Progress.load(job.folder) is None:
-        return "new"
-    # A stripped checkpoint says -1; a kill between the last epoch and stripping leaves the last epoch's number.
-    return "trained" if epoch < 0 or epoch + 1 >= int(job.settings["epochs"]) else "resume"
-
-
-def _saved_epoch(path: Path, trust: bool) -> int | None:
-    try:
-        return int(read_checkpoint(path, trust)["epoch"])
-    except UnsafeCheckpointError:  # a folder that came from elsewhere
-        raise
-    except Exception:  # torn, missing or foreign: each means that there is nothing to go on from
-        return None
-
-
-def _train(job: StageRun, state: str, memory: MemoryPeak, on_epoch: OnEpoch, say: Say) -> Audit:
+def _train(job: StageRun, left: Left, memory: MemoryPeak, on_epoch: OnEpoch, say: Say) -> Audit:
     overrides = {
         **for_ultralytics(job.settings),
         "model": job.model,
@@ -206,12 +182,14 @@ def _train(job: StageRun, state: str, memory: MemoryPeak, on_epoch: OnEpoch, say
         overrides["pretrained"] = job.weights
     if job.teacher is not None:
         overrides["distill_model"] = job.teacher
-    if state == "resume":
+    if left.state == "resume":
         overrides["resume"] = str(job.folder / "weights" / "last.pt")
     else:
         for name in ("results.csv", "gradients.csv", RATES):
             (job.folder / name).unlink(missing_ok=True)
-    progress = Progress.load(job.folder) if state == "resume" else None
+    progress = Progress.load(job.folder) if left.state == "resume" else None
+    if progress is not None and progress.batch is not None and 0 < progress.batch < float(job.settings["batch"]):
+        overrides["batch"] = progress.batch  # more did not fit
     features = job.folder / "features.bin" if job.settings.get("cache_features") else None
     kind = ScheduledTrainer if job.stage.scheduled else StageTrainer
     trainer = kind(
@@ -220,6 +198,7 @@ def _train(job: StageRun, state: str, memory: MemoryPeak, on_epoch: OnEpoch, say
             job.stage, job.tag, job.freeze_fresh, progress, memory, on_epoch, say, job.exact, job.teacher_print,
             job.arithmetic, job.images, bool(job.settings.get("direct_mosaic")), features, job.seat,
             job.callbacks,
+            left.notes,
         ),
     )  # fmt: skip
     if job.data_here is not None:  # args.yaml and checkpoints outlast the copy
@@ -240,10 +219,13 @@ def _train(job: StageRun, state: str, memory: MemoryPeak, on_epoch: OnEpoch, say
     return audit
 
 
-def _audit_from_disk(job: StageRun) -> Audit:
+def _audit_from_disk(job: StageRun, left: Left) -> Audit:
     """Audit a stage whose process died after its last epoch: by its checkpoint and its memory."""
     progress = Progress.load(job.folder)
     assert progress is not None
+    if left.notes:
+        progress.notes += left.notes
+        progress.save(job.folder)
     audit, fingerprints = Audit(), progress.fingerprints
     if progress.intervals:
         audit = merge_audits([one for one in progress.intervals if one.audit is not None])

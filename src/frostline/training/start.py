@@ -10,7 +10,7 @@ from frostline.files import holds_files
 from frostline.training.arithmetic import Arithmetic
 from frostline.training.machine import busy_warning, describe_device, loader_workers
 from frostline.training.prepare import Prepared, describe_pixels
-from frostline.training.record import Observer, Run
+from frostline.training.record import RECORD, Observer, Run
 from frostline.training.spec import RunSpec, differences, layers_in_words
 
 
@@ -51,6 +51,11 @@ def check_folder(spec: RunSpec, folder: Path) -> Run | None:
     """
     known = Run.open(folder)
     if known is None:
+        if (folder / RECORD).is_file():
+            raise InputError(
+                f"{folder / RECORD} cannot be read: it is damaged; put it back from a copy, or remove {folder} to "
+                "train the run again"
+            )
         if holds_files(folder) or (folder.exists() and not folder.is_dir()):
             raise InputError(f"{folder} exists and is not a run of Frostline; choose another --name or --project")
         return None

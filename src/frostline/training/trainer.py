@@ -14,7 +14,6 @@ from typing import Any
 
 import torch
 from torch import nn
-from ultralytics.models.yolo.detect import DetectionTrainer
 from ultralytics.utils import YAML
 
 from frostline.datasets import Dataset, PixelFormat, load_dataset, pixel_format
@@ -41,6 +40,7 @@ from frostline.training.job import StageJob
 from frostline.training.machine import loader_workers, use_all_cores
 from frostline.training.network import follow_freeze, forget_prefix, make_cheaper, share_trunk
 from frostline.training.progress import Progress
+from frostline.training.recovering import RecoveringTrainer
 from frostline.training.saving import (
     Whole,
     WholeKeepingOne,
@@ -53,7 +53,7 @@ from frostline.training.teacher import check_untouched, exact_fingerprint, proje
 from frostline.training.tracking.quiet import all_callbacks, without_unasked
 
 
-class StageTrainer(DetectionTrainer):
+class StageTrainer(RecoveringTrainer):
     """Trains one stage.
 
     Args:
@@ -203,8 +203,9 @@ class StageTrainer(DetectionTrainer):
             known.resumed_at.append(self.start_epoch + 1)
         else:
             self.progress = Progress(self.freeze, self._transfer, self.watch.fingerprints, seeds=self._seeds())
+        self.progress.notes += self.job.notes
         summarize_trainable_and_bn(model, self.job.tag)
-        self._away_before = self._away()
+        self._away_before, self._began = self._away(), time.perf_counter()
 
     def _away(self) -> float:
         """Return the seconds in which other runs had their turn."""
@@ -255,8 +256,9 @@ class StageTrainer(DetectionTrainer):
 
     def save_metrics(self, metrics: dict[str, float]) -> None:
         """Write the epoch's row of `results.csv`, its time counted on after a resume, and of `gradients.csv`."""
-        began = self.train_time_start
-        self.train_time_start = began - self._spent + self._away() - self._away_before
+        # Ultralytics subtracts two times of day, and a clock can be set back in mid-run.
+        took = time.perf_counter() - self._began + self._spent - self._away() + self._away_before
+        began, self.train_time_start = self.train_time_start, time.time() - took
         super().save_metrics(metrics)
         self.train_time_start = began
         assert self.watch is not None
