@@ -112,8 +112,10 @@ def test_ablate_from_the_command_line(tiny_checkpoint: Path, tiny_data: Path, tm
     assert "[freeze_experiment] total_layers=24 frozen_layers=[0, 1, 2]" in done.stdout
     assert "[freeze_1_to_3] trainable_params=" in done.stdout and "bn_eval=" in done.stdout
     assert "5 of 5 runs finished" in done.stdout and done.stdout.count("audit PASS") == 5
-    arms = sorted(path.name for path in (tmp_path / "depth").iterdir() if path.is_dir())
-    assert arms == ["baseline", "freeze_1_to_3", "freeze_1_to_6", "two_stage_3", "two_stage_6"]
+    arms = ["baseline", "freeze_1_to_3", "freeze_1_to_6", "two_stage_3", "two_stage_6"]
+    assert sorted(path.name for path in (tmp_path / "depth").iterdir() if path.is_dir()) == sorted(
+        [*arms, "claims", "logs"]
+    )
     status = frostline("study", "status", tmp_path / "depth", "--json")
     assert {row["status"] for row in json.loads(status.stdout)} == {"finished"}
     compared = frostline(
