@@ -67,14 +67,19 @@ def check_layers(config: Mapping[str, Any], name: str | Path) -> None:
 
 
 def _is_layer(kind: object) -> bool:
-    import torchvision
     from torch import nn
     from ultralytics.nn import tasks
 
     if not isinstance(kind, str):
         return False
-    known: tuple[tuple[str, Any], ...] = (("nn.", nn), ("torchvision.ops.", torchvision.ops))
-    place, key = next(((room, kind[len(start) :]) for start, room in known if kind.startswith(start)), (tasks, kind))
+    place: Any = tasks
+    if kind.startswith("nn."):
+        place = nn
+    elif kind.startswith("torchvision.ops."):
+        import torchvision  # only here: it brings torch's compiler along
+
+        place = torchvision.ops
+    key = kind if place is tasks else kind.removeprefix("nn.").removeprefix("torchvision.ops.")
     found = getattr(place, key, None)
     return isinstance(found, type) and issubclass(found, nn.Module) and not issubclass(found, tasks.BaseModel)
 
