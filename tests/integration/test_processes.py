@@ -69,6 +69,7 @@ def test_processes_carry_a_study_out(tmp_path: Path, tiny_checkpoint: Path, tiny
     assert study.run(device="cpu", on="here").complete
 
 
+@pytest.mark.slow
 def test_a_killed_process_fails_its_run_alone(tmp_path: Path, tiny_checkpoint: Path, tiny_data: Path) -> None:
     path, project = study_file(tmp_path, tiny_checkpoint, tiny_data, epochs=12), tmp_path / "study"
     process = start(path, project, "--on", "processes:2")
@@ -92,6 +93,7 @@ def test_a_killed_process_fails_its_run_alone(tmp_path: Path, tiny_checkpoint: P
     assert found["freeze_1_to_3"]["audit"] == "PASS" and found["freeze_1_to_3"]["stages"][0]["resumed_at"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["cancel", "SIGINT", "SIGTERM"])
 def test_a_study_in_processes_stops_when_it_is_told_to(
     tmp_path: Path, tiny_checkpoint: Path, tiny_data: Path, how: str
@@ -116,6 +118,7 @@ def test_a_study_in_processes_stops_when_it_is_told_to(
         assert (project / arm / "seed0" / "weights" / "last.pt").is_file()
 
 
+@pytest.mark.slow
 def test_two_drivers_never_run_the_same_run_twice(tmp_path: Path, tiny_checkpoint: Path, tiny_data: Path) -> None:
     path, project = study_file(tmp_path, tiny_checkpoint, tiny_data, epochs=4), tmp_path / "study"
     drivers = [start(path, project), start(path, project)]
