@@ -38,7 +38,7 @@ def test_a_misspelt_model_is_told_the_nearest_name_or_the_scales(
         (b"nc: 80\n", "'backbone:' must list layers"),
         (b"nc: 80\nbackbone: [[1, 2]]\nhead: []\n", "'backbone:' must list layers"),
         ("names: [Fußgänger]\n".encode("latin-1"), "not UTF-8 text"),
-        (b"nc: 8\nbackbone: [[-1, 1, Convv, [8, 3, 2]]]\nhead: [[[0], 1, Detect, [nc]]]\n", "'Convv', which is no layer"),
+        (b"nc: 8\nbackbone: [[-1, 1, Convv, [8, 3, 2]]]\nhead: [[[0], 1, Detect, [nc]]]\n", "'Convv', which is no"),
         (b"nc: 8\nbackbone: [[-1, 1, Conv, [8, 3, 2]]]\nhead: [[[7], 1, Detect, [nc]]]\n", "cannot build a model"),
     ],
 )
