@@ -110,7 +110,7 @@ def test_nothing_is_sent_anywhere_by_default(tmp_path: Path, tiny_checkpoint: Pa
     weights = project / "baseline" / "weights" / "best.pt"
     for words in (
         ["train", str(tiny_checkpoint), str(tiny_data), "--device", "cpu", "--project", str(project), *WORDS],
-        ["predict", str(weights), str(images), "--device", "cpu", "--project", str(tmp_path / "predicted")],
+        ["predict", str(weights), str(images), "--device", "cpu", "--out", str(tmp_path / "predicted")],
     ):
         done = subprocess.run(
             [sys.executable, "-c", WATCHED, str(told), *words],
