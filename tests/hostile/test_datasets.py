@@ -23,7 +23,7 @@ from frostline.datasets.described import described, harmless_copy
 from frostline.datasets.scanned import SUFFIX, ScannedDataset, load_labels
 from frostline.errors import InputError
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
 
 def frostline(*words: object, at: Path) -> subprocess.CompletedProcess[str]:

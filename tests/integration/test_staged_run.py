@@ -16,7 +16,7 @@ import frostline as fl
 from frostline.studies import StudyFile
 from frostline.studies.executors.staging import stage
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
 
 def study_in(folder: Path, checkpoint: Path, data: Path) -> fl.Study:

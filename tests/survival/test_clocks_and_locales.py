@@ -20,7 +20,7 @@ from tiny import SETTINGS
 import frostline as fl
 from frostline.studies.claims import Claims, Holder, TakenError
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.slow]
 AWKWARD = "Läufe für Test 1 – señal 光"
 
 

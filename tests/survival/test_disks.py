@@ -23,7 +23,7 @@ from frostline.errors import InputError, StoppedError
 from frostline.studies.claims import Claims
 from frostline.training.resuming import Left, read_saved, what_is_left
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.slow]
 FOUR = {**SETTINGS, "epochs": 4}
 TMPFS_BYTES = 64 << 20
 READ_ONLY, REMOUNT = 1, 32

@@ -19,7 +19,7 @@ from frostline.analysis import find_runs, read_results
 from frostline.errors import StoppedError
 from frostline.training.trainer import StageTrainer
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.slow]
 FOUR = {**SETTINGS, "epochs": 4}
 
 
