@@ -23,6 +23,8 @@ from frostline.training.progress import Progress
 pytest.importorskip("submitit", reason="submitit is not installed (extra slurm)")
 pytestmark = [pytest.mark.integration, pytest.mark.extra, pytest.mark.slow]
 ARMS: dict[str, Any] = {"baseline": {}, "freeze_1_to_3": {"freeze": "0-2"}}
+EPOCHS = 60
+"""So many that SLURM kills a run that goes on regardless before its end, most of the time."""
 
 
 @pytest.fixture(scope="module")
@@ -79,7 +81,7 @@ def test_a_preempted_study_goes_on_from_its_last_epochs(
     project, disk = tmp_path / "study", tmp_path / "node"
     disk.mkdir()
     path = study_file(
-        tmp_path, tiny_checkpoint, tiny_data, epochs=12, stage_data=str(disk), setup=["echo set up by $USER_LINE"]
+        tmp_path, tiny_checkpoint, tiny_data, epochs=EPOCHS, stage_data=str(disk), setup=["echo set up by $USER_LINE"]
     )
     words = ["study", "run", path, "--project", project, "--device", "cpu", "--on", "slurm"]
 
@@ -116,10 +118,14 @@ def test_a_preempted_study_goes_on_from_its_last_epochs(
     for run in outcome.finished:
         arm, record = run.record["arm"], run.record
         assert record["audit"] == "PASS" and record["data"] == str(tiny_data.resolve()) and record["threads"] == 1
-        (resumed,) = record["stages"][0]["resumed_at"]
+        resumed = record["stages"][0]["resumed_at"]
         log = (project / "logs" / arm / "seed0.log").read_text()
-        assert 1 < resumed <= 12 and log.count("requeued 1 times") == 1, log
-        assert len(run.record["epoch_seconds"]) == 12
+        assert log.count("requeued 1 times") == 1, log
+        if arm == "baseline" or resumed:
+            assert len(resumed) == 1 and 1 < resumed[0] <= EPOCHS, log
+        else:  # it came to its end before SLURM killed it, which it does a while after SIGTERM
+            assert "is finished already" in log
+        assert len(run.record["epoch_seconds"]) == EPOCHS
         assert yaml.safe_load((run.folder / "args.yaml").read_text())["data"] == str(tiny_data.resolve())
         assert log.count(f"are read from {disk}/frostline-data-") == 2
     logs = [(project / "logs" / arm / "seed0.log").read_text() for arm in ARMS]
