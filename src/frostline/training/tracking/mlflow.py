@@ -63,8 +63,8 @@ class MlflowTracker:
                 self.stages[name] = self._create(f"{self.track.label}/{name}", {"mlflow.parentRunId": self.run})
                 self._remember()
             run = self.stages[name]
-        names = ("on_pretrain_routine_end", "on_train_epoch_end", "on_fit_epoch_end")
-        calls = dict(stage_callbacks(theirs, names))
+        calls = dict(stage_callbacks(theirs, ("on_train_epoch_end", "on_fit_epoch_end")))
+        calls["on_pretrain_routine_end"] = _begin
         if self.client.get_run(run).data.params.keys() & {"imgsz"}:  # resumed: parameters are written once
             calls["on_pretrain_routine_end"] = _go_on
             self._fill_in(run, self.folder / f"stage{number}" if count > 1 else self.folder)
@@ -112,6 +112,17 @@ class MlflowTracker:
 
     def _remember(self) -> None:
         write_json(self.folder / KNOWN, {"mlflow": {"run": self.run, "stages": self.stages}})
+
+
+def _begin(trainer: Any) -> None:
+    """Write a trainer's arguments, as Ultralytics' first callback does, but without `mlflow.autolog`.
+
+    That changes other libraries for the rest of the process.
+    """
+    import mlflow
+
+    mlflow.log_params(dict(trainer.args))
+    _go_on(trainer)
 
 
 def _go_on(trainer: Any) -> None:
