@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol
@@ -71,28 +72,36 @@ class Order:
         ]  # fmt: skip
 
 
-class Handle(Protocol):
-    """A run that was submitted."""
+class Handle(ABC):
+    """A run that was submitted.
 
-    @property
-    def order(self) -> Order:
-        """The run."""
+    Args:
+        order: the run.
+    """
 
-    @property
-    def state(self) -> State:
-        """Where it stands. `taken`: another process carries it out."""
-
-    @property
-    def reason(self) -> str | None:
-        """Why it failed, or None."""
+    def __init__(self, order: Order) -> None:
+        self.order = order
 
     @property
     def log(self) -> Path:
         """Where it says how it goes; it may not exist yet."""
+        return self.order.log
 
+    @property
+    @abstractmethod
+    def state(self) -> State:
+        """Where it stands. `taken`: another process carries it out."""
+
+    @property
+    @abstractmethod
+    def reason(self) -> str | None:
+        """Why it failed, or None."""
+
+    @abstractmethod
     def wait(self, seconds: float | None = None) -> State:
         """Wait until it has ended, or for so long, and return its state."""
 
+    @abstractmethod
     def cancel(self) -> None:
         """Ask it to stop after what it is doing; what was saved is kept."""
 

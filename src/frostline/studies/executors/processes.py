@@ -7,7 +7,6 @@ import signal
 import subprocess
 import time
 from collections import deque
-from pathlib import Path
 
 from frostline.errors import InputError
 from frostline.studies.executors.base import ENDED, Executor, Handle, Order, State, reason_of
@@ -22,21 +21,10 @@ class ProcessHandle(Handle):
     """A run in a process, or waiting for one."""
 
     def __init__(self, order: Order, executor: ProcessExecutor) -> None:
-        self._order = order
+        super().__init__(order)
         self._executor = executor
         self._process: subprocess.Popen[bytes] | None = None
-        self._slot: int | None = None
         self._cancelled = False
-
-    @property
-    def order(self) -> Order:
-        """The run."""
-        return self._order
-
-    @property
-    def log(self) -> Path:
-        """Where it says how it goes."""
-        return self._order.log
 
     @property
     def state(self) -> State:
@@ -58,7 +46,7 @@ class ProcessHandle(Handle):
         if self._process is None or self._now() != "failed":
             return None
         status = self._process.returncode
-        return last_error(self.log, status) or reason_of(self._order, words_of(status))
+        return last_error(self.log, status) or reason_of(self.order, words_of(status))
 
     def wait(self, seconds: float | None = None) -> State:
         """Wait until it has ended, or for so long."""

@@ -49,21 +49,11 @@ class RayHandle(Handle):
     """A run that Ray has."""
 
     def __init__(self, order: Order, task: Any, claims: Claims) -> None:
-        self._order = order
+        super().__init__(order)
         self._task = task
         self._claims = claims
         self._state: State | None = None
         self._reason: str | None = None
-
-    @property
-    def order(self) -> Order:
-        """The run."""
-        return self._order
-
-    @property
-    def log(self) -> Path:
-        """Where it says how it goes."""
-        return self._order.log
 
     @property
     def state(self) -> State:
@@ -83,19 +73,19 @@ class RayHandle(Handle):
             return self._state
         done, _ = ray.wait([self._task], timeout=seconds)
         if not done:
-            return "running" if self._claims.holder(self._order.label) is not None else "waiting"
+            return "running" if self._claims.holder(self.order.label) is not None else "waiting"
         try:
             status = int(ray.get(self._task))
         except ray.exceptions.TaskCancelledError:
             self._state = "interrupted"
         except ray.exceptions.RayError as error:
             self._state = "failed"
-            self._reason = reason_of(self._order, " ".join(str(error).split())[:300])
+            self._reason = reason_of(self.order, " ".join(str(error).split())[:300])
         else:
             self._state = ending(status)
             if self._state == "failed":
-                told = last_error(self._order.log, status)
-                self._reason = told or reason_of(self._order, words_of(status))
+                told = last_error(self.order.log, status)
+                self._reason = told or reason_of(self.order, words_of(status))
         return self._state
 
     def cancel(self) -> None:

@@ -30,7 +30,7 @@ class SlurmHandle(Handle):
     """A run that is, or is about to be, a job."""
 
     def __init__(self, order: Order, executor: SlurmExecutor) -> None:
-        self._order = order
+        super().__init__(order)
         self._executor = executor
         self.job: str | None = None
         self.known: bool = False
@@ -39,32 +39,22 @@ class SlurmHandle(Handle):
         self._gone: float | None = None
 
     @property
-    def order(self) -> Order:
-        """The run."""
-        return self._order
-
-    @property
-    def log(self) -> Path:
-        """Where it says how it goes."""
-        return self._order.log
-
-    @property
     def state(self) -> State:
         """Where it stands."""
         self._executor.flush()
-        run = Run.open(self._order.folder)
+        run = Run.open(self.order.folder)
         if run is not None and run.status == "finished":
             return "finished"
         if self.taken:
             return "taken"
-        told = self._executor.submissions.states().get(self._order.label)
+        told = self._executor.submissions.states().get(self.order.label)
         if told is not None and told.active:
             self._gone = None
             return "waiting" if told.waiting else "running"
         return self._without_a_job(run)
 
     def _without_a_job(self, run: Run | None) -> State:
-        if self._executor.claims.holder(self._order.label) is not None:
+        if self._executor.claims.holder(self.order.label) is not None:
             return "taken"
         if self._cancelled or (run is not None and run.status == "interrupted"):
             return "interrupted"
@@ -78,8 +68,8 @@ class SlurmHandle(Handle):
         """Why it failed."""
         if self.state != "failed":
             return None
-        told = self._executor.submissions.states().get(self._order.label)
-        return reason_of(self._order, str(told) if told is not None else f"job {self.job} is no longer in the queue")
+        told = self._executor.submissions.states().get(self.order.label)
+        return reason_of(self.order, str(told) if told is not None else f"job {self.job} is no longer in the queue")
 
     def wait(self, seconds: float | None = None) -> State:
         """Wait until it has ended, or for so long."""
