@@ -13,6 +13,9 @@ PYTHON ?=
 CANDIDATES := python3.11 python3.12 python3.10 python3 python
 IN_RANGE := import sys, venv, ensurepip; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 12))
 
+# Tests run side by side, those of a file in one process, as they share what is made for them.
+PARALLEL := -n logical --maxprocesses 4 --dist loadfile
+
 # What the benchmarks measure with; random weights and rendered scenes without.
 MODEL ?=
 DATA ?=
@@ -56,14 +59,14 @@ demo: $(VENV)/.installed ## Run the whole way from images to an answer, without 
 	$(BIN)/frostline demo
 
 test: $(VENV)/.installed ## Run the tests that need nothing beyond the repository
-	$(BIN)/python -m pytest -m "not shared and not slow and not browser and not torture"
+	$(BIN)/python -m pytest $(PARALLEL) -m "not shared and not slow and not browser and not torture"
 
 # pytest exits with 5 when it selects no test: an error above, but an extra that has nothing to run has not failed.
 test-extra: $(VENV)/.extras-installed ## Run only what test-all adds to test: extras, browser, trainings of minutes, real data
-	$(BIN)/python -m pytest -m "(shared or slow or extra or browser) and not torture" || { status=$$?; [ $$status -eq 5 ] && echo "no test is marked so"; }
+	$(BIN)/python -m pytest $(PARALLEL) -m "(shared or slow or extra or browser) and not torture" || { status=$$?; [ $$status -eq 5 ] && echo "no test is marked so"; }
 
 test-all: $(VENV)/.extras-installed ## Run everything but torture
-	$(BIN)/python -m pytest -m "not torture"
+	$(BIN)/python -m pytest $(PARALLEL) -m "not torture"
 
 torture: $(VENV)/.installed ## Kill studies two hundred times and fuzz the readers, 10 minutes each: some hours
 	$(BIN)/python -m pytest -m torture -s

@@ -57,6 +57,11 @@ class Audit:
         checks = [{"name": c.name, "passed": c.passed, "detail": c.detail} for c in self.checks]
         return {"verdict": self.verdict, "checks": checks, "notes": list(self.notes)}
 
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Audit:
+        """Read what `to_dict` gave."""
+        return cls([AuditCheck(**check) for check in values["checks"]], list(values["notes"]))
+
 
 class FreezeWatch:
     """Watches one stage: copies frozen tensors at its start, collects gradient norms, and audits at its end.

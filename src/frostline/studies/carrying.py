@@ -21,7 +21,7 @@ from frostline.studies.together import Group, LabelledObserver, ObserverOf, grou
 from frostline.training import CheckedData, Observer, Prepared, Run, RunSpec, execute, prepare
 from frostline.training.faults import reason_of
 from frostline.training.lockstep import Seat
-from frostline.training.machine import choose_device
+from frostline.training.machine import choose_device, first_device
 from frostline.training.pretraining.run import OnStep
 from frostline.training.record import AbandonedError
 from frostline.training.stopping import interrupt
@@ -191,7 +191,8 @@ class Carrier:
         _, checked, ready = self.prepared[planned.spec.arm]
         spec = self.pretrainings.settle(planned.spec)
         if spec.pretrain is not None and not planned.finished:
-            spec = self.pretrainings.carry_out(spec, self.device, self.observer.say, self.on_step)
+            device = first_device(self.device) if self.device else None
+            spec = self.pretrainings.carry_out(spec, device, self.observer.say, self.on_step)
             ready = prepare(spec, checked, self.folder)
         return spec, ready
 

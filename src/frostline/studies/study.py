@@ -23,12 +23,12 @@ from frostline.studies.pretraining import Pretrainings
 from frostline.studies.standing import RunState, state_of
 from frostline.studies.together import ObserverOf
 from frostline.training import CheckedData, Observer, Prepared, Run, RunSpec, check_data, prepare
-from frostline.training.arithmetic import choose_arithmetic
 from frostline.training.decoded import keeping_images
-from frostline.training.machine import check_disk, choose_device, quick_collections
+from frostline.training.machine import check_disk, choose_device, choose_devices, quick_collections
 from frostline.training.pretraining.run import OnStep
 from frostline.training.record import LoggingObserver
 from frostline.training.spec import differences
+from frostline.training.start import arithmetic_on
 from frostline.training.tracking import check_tracker
 
 FILE = "study.yaml"
@@ -204,7 +204,7 @@ class Study:
                 self, place, device, observer or LoggingObserver(), on_step=on_step, on_look=on_look, track=tracker,
                 ray=ray, wait=wait,
             )  # fmt: skip
-        prepared = self.begin(choose_device(device), on_step)
+        prepared = self.begin((choose_device if together else choose_devices)(device), on_step, tracked=tracker is not None)
         carrier = Carrier(
             self.folder,
             self.runs(),
@@ -246,23 +246,23 @@ class Study:
         return check_tracker(self.file.track if track is None else track)
 
     def begin(
-        self, device: str | None, on_step: OnStep | None = None
+        self, device: str | None, on_step: OnStep | None = None, tracked: bool = False
     ) -> dict[str, tuple[PlannedRun, CheckedData, Prepared]]:
         """Check everything, and write the study's file into its folder.
 
         Args:
             device: that the runs are on, or None where another machine chooses it.
             on_step: see `prepare`.
+            tracked: a tracker keeps the runs.
 
         Raises:
-            InputError: see `prepare`; or a precision that the device lacks. Nothing was written then.
+            InputError: see `prepare` and `arithmetic_on`. Nothing was written then.
         """
         prepared = self.prepare(on_step)
         for planned, _, ready in prepared.values():
-            spec = planned.spec
             if device is None:
                 break
-            choose_arithmetic(spec.settings, device, deep=ready.pixels.deep, teacher=spec.teacher is not None)
+            arithmetic_on(device, planned.spec, ready, tracked=tracked)
         if not (self.folder / FILE).exists():
             write_text(self.folder / FILE, self.file.to_yaml())
         return prepared

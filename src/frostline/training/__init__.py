@@ -19,7 +19,8 @@ from frostline.training.spec import RunSpec
 if TYPE_CHECKING:
     from frostline.training.predict_outputs import ImageDetections, Predictions
     from frostline.training.predicting import predict
-    from frostline.training.run import execute, plan_name, train
+    from frostline.training.executing import execute
+    from frostline.training.run import plan_name, train
     from frostline.training.two_runs import train_two_runs
 
 # What trains and predicts brings the statistics along, which a look at a model does without.
@@ -27,7 +28,7 @@ _LATER = {
     "ImageDetections": "frostline.training.predict_outputs",
     "Predictions": "frostline.training.predict_outputs",
     "predict": "frostline.training.predicting",
-    "execute": "frostline.training.run",
+    "execute": "frostline.training.executing",
     "plan_name": "frostline.training.run",
     "train": "frostline.training.run",
     "train_two_runs": "frostline.training.two_runs",

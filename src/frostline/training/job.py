@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from frostline.datasets.image_cache import ImageCache
 from frostline.freezing import Stage
@@ -13,6 +13,13 @@ from frostline.training.arithmetic import Arithmetic
 from frostline.training.lockstep import Seat
 from frostline.training.machine import MemoryPeak
 from frostline.training.progress import Progress
+from frostline.training.tracking.quiet import all_callbacks
+
+if TYPE_CHECKING:
+    from frostline.training.several import Post
+
+CARRIED = "frostline"
+"""Where a job stands among a trainer's callbacks. No event of Ultralytics is called that."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +43,9 @@ class StageJob:
         seat: its place among runs in lockstep, or None.
         callbacks: of a tracker, by Ultralytics' event.
         notes: what its user was told about its checkpoints before.
+        data_here: a copy of the data.yaml that is read in its place, or None.
+        fill_memory: see `arithmetic.filling_memory`.
+        post: takes what a process of several tells the run, or None in a run of one process.
     """
 
     stage: Stage
@@ -54,3 +64,12 @@ class StageJob:
     seat: Seat | None = None
     callbacks: Mapping[str, Callable[..., Any]] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    data_here: str | None = None
+    fill_memory: bool = True
+    post: Post | None = None
+
+    def carried(self) -> dict[str, list[Any]]:
+        """Return the callbacks of a trainer that carries this job out."""
+        found: dict[str, list[Any]] = all_callbacks(self.callbacks)
+        found[CARRIED] = [self]
+        return found

@@ -55,13 +55,31 @@ def choose_device(device: str | None = None) -> str:
     Raises:
         InputError: a GPU that is not there, or several at once.
     """
+    found = choose_devices(device)
+    if "," in found:
+        raise InputError(f"device {device}: this takes one device; several GPUs can share a run that trains by itself")
+    return found
+
+
+def choose_devices(device: str | None = None) -> str:
+    """Return the device, or the GPUs, that one run trains on: what was asked for, else the first GPU, else the CPU.
+
+    Args:
+        device: as in `choose_device`, or several GPUs: `0,1`.
+
+    Raises:
+        InputError: a GPU that is not there, one that is named twice, or several devices that are no GPUs.
+    """
     if device is None or not str(device).strip():
         return "0" if torch.cuda.is_available() else "cpu"
     text = str(device).strip().lower().removeprefix("cuda:")
     if text == "cuda":
         text = "0"
     if "," in text:
-        raise InputError(f"device {device}: a run uses one device in this version; the plan would not reach the others")
+        several = [choose_devices(part) for part in text.split(",") if part.strip()]
+        if not all(one.isdigit() for one in several) or len(set(several)) < len(several):
+            raise InputError(f"device {device}: expected the numbers of GPUs, each once")
+        return ",".join(several)
     if text.isdigit():
         count = torch.cuda.device_count() if torch.cuda.is_available() else 0
         if int(text) >= count:
@@ -74,8 +92,15 @@ def choose_device(device: str | None = None) -> str:
     return text
 
 
+def first_device(device: str) -> str:
+    """Return the first of several devices, which evaluates and measures; one alone is it."""
+    return device.split(",")[0]
+
+
 def describe_device(device: str) -> str:
-    """Name a device: the GPU's name and memory, or the processor's and its usable cores."""
+    """Name a device: the GPU's name and memory, or the processor's and its usable cores; several are joined."""
+    if "," in device:
+        return " and ".join(map(describe_device, device.split(",")))
     if device.isdigit():
         card = torch.cuda.get_device_properties(int(device))
         return f"cuda:{device} {card.name}, {card.total_memory / 2**30:.0f} GiB"
@@ -159,13 +184,15 @@ def loader_workers(workers: Any, device: str) -> int:
 
     Args:
         workers: what the user named, or None: then Ultralytics' default, which is none on a CPU.
-        device: `cpu`, `mps` or a GPU's number.
+        device: `cpu`, `mps`, a GPU's number, or several: then it is the number for each.
     """
     if workers is None and device in {"cpu", "mps"}:
         return 0
     from ultralytics.utils import DEFAULT_CFG_DICT
 
-    return lower_workers(int(DEFAULT_CFG_DICT["workers"] if workers is None else workers))
+    processes = device.count(",") + 1
+    wanted = int(DEFAULT_CFG_DICT["workers"] if workers is None else workers)
+    return min(wanted, lower_workers(wanted * processes) // processes)
 
 
 def versions() -> dict[str, str]:
@@ -220,6 +247,7 @@ class MemoryPeak:
         self.cuda = int(device) if device.isdigit() else None
         self._sampled = 0
         self._kernel = False
+        self._elsewhere: dict[str, int | None] = {}
 
     def start(self) -> None:
         """Start counting."""
@@ -245,7 +273,14 @@ class MemoryPeak:
                 if line.startswith("VmHWM:"):
                     peak = max(peak, int(line.split()[1]) * 1024)
         cuda = torch.cuda.max_memory_allocated(self.cuda) if self.cuda is not None else None
-        return {"rss_bytes": peak, "cuda_bytes": cuda}
+        here = {"rss_bytes": peak, "cuda_bytes": cuda}
+        return {key: max(value or 0, self._elsewhere.get(key) or 0) or None for key, value in here.items()}
+
+    def include(self, other: dict[str, int | None]) -> None:
+        """Count what another process read: the larger of both is the peak."""
+        self._elsewhere = {
+            key: max(value or 0, self._elsewhere.get(key) or 0) or None for key, value in other.items()
+        }
 
 
 def run_bytes(parameters: int, momentum_buffers: int, exact: bool = False) -> int:

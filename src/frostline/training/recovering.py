@@ -4,17 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from ultralytics.models.yolo.detect import DetectionTrainer
-
-from frostline.training.job import StageJob
-from frostline.training.progress import Progress
+from frostline.training.several import SeveralTrainer
 
 
-class RecoveringTrainer(DetectionTrainer):
+class RecoveringTrainer(SeveralTrainer):
     """Tells its user where memory ran out or the loss became NaN, and what Ultralytics did about it."""
 
-    job: StageJob
-    progress: Progress
     optimizer: Any = None
 
     def _build_train_pipeline(self) -> None:
@@ -33,6 +28,7 @@ class RecoveringTrainer(DetectionTrainer):
         recovered: bool = super()._handle_nan_recovery(epoch)
         if recovered and self.nan_recovery_attempts > before:
             self.progress.nan_epochs.append(epoch + 1)
-            self.progress.save(self.save_dir)  # the next attempt may be the last one
+            if self.leads:
+                self.progress.save(self.save_dir)  # the next attempt may be the last one
             self.job.say(f"warning: epoch {epoch + 1}: NaN; trained again from the checkpoint of epoch {epoch}")
         return recovered

@@ -15,6 +15,7 @@ import torch
 from torch import nn, optim
 
 from frostline.freezing import (
+    Audit,
     Freeze,
     apply_freeze,
     check_saved,
@@ -24,7 +25,7 @@ from frostline.freezing.bound import BoundStage, EpochSignals
 from frostline.freezing.gradients import norms_by_layer
 from frostline.training.checkpoints import read_checkpoint, saved_tensors
 from frostline.training.intervals import interval_of, merge_audits
-from frostline.training.saving import strip_checkpoints, trim_rows
+from frostline.training.saving import trim_rows
 from frostline.training.teacher import projectors_of, student_of
 from frostline.training.trainer import StageTrainer
 
@@ -128,6 +129,7 @@ class ScheduledTrainer(StageTrainer):
     def _enter(self, epoch: int) -> None:
         assert self.watch is not None and self.freeze is not None
         model = self.detector
+        self.progress.signals = self.agreed(self.progress.signals)  # only the first process measures them
         now = self.bound.freeze(epoch, self.signals)
         held, self._thawing, self._steps = set(self.freeze.selected_layers), frozenset(), 0
         if now != self.freeze:
@@ -136,6 +138,7 @@ class ScheduledTrainer(StageTrainer):
             self._forget(set(self.freeze.trainable) ^ set(now.trainable))
             self._fill(self.optimizer)
             self.freeze = now
+            self.wrap_anew()
             self._follow_ema()
             self.watch = self.watching(now)
             self.progress.begin(now, self.watch.fingerprints, epoch)
@@ -244,20 +247,18 @@ class ScheduledTrainer(StageTrainer):
         self.progress.got_gradient = sorted(self.watch.got_gradient)
         self.progress.close(self.watch.audit(self.optimizer), epoch)
 
-    def final_eval(self) -> None:
+    def audit(self) -> Audit:
         """Audit the last interval, and the checkpoint against the interval that it is from."""
-        assert self.watch is not None
         self._close_interval(self.epoch + 1)
         weights = self.best if self.best.exists() else self.last
         epoch = self.progress.best_epoch if self.best.exists() else self.epoch + 1
-        self.audit_result = merge_audits(self.progress.intervals)
+        audit = merge_audits(self.progress.intervals)
         if self.job.stage.adaptive is not None and not self.progress.decisions:
-            self.audit_result.notes.append(
+            audit.notes.append(
                 "warning: no layer settled, so nothing was frozen at any time and the run is one without a schedule; "
                 "raise percentile or lower patience"
             )
         held = interval_of(self.progress.intervals, int(epoch or self.epoch + 1))
-        self.audit_result.checks.append(check_saved(held.fingerprints, saved_tensors(weights, trust=True)))
-        self.audit_teacher(self.audit_result)
+        audit.checks.append(check_saved(held.fingerprints, saved_tensors(weights, trust=True)))
         self.progress.save(self.save_dir)
-        strip_checkpoints(self.wdir)
+        return audit

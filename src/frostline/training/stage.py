@@ -12,13 +12,13 @@ from frostline.analysis.predictions import write_predictions
 from frostline.datasets.image_cache import ImageCache
 from frostline.files import leftovers, write_json
 from frostline.freezing import Audit, Stage, check_saved, check_trained
-from frostline.training.arithmetic import Arithmetic, filling_memory
+from frostline.training.arithmetic import Arithmetic
 from frostline.training.checkpoints import saved_tensors
 from frostline.training.evaluation import Evaluation, evaluate_checkpoint
 from frostline.training.intervals import interval_of, merge_audits
 from frostline.training.job import StageJob
 from frostline.training.lockstep import Seat
-from frostline.training.machine import MemoryPeak
+from frostline.training.machine import MemoryPeak, first_device
 from frostline.training.progress import Progress
 from frostline.training.resuming import Left, what_is_left
 from frostline.training.saving import strip_checkpoints
@@ -47,7 +47,7 @@ class StageRun:
         data_here: a copy of it that is read in its place, or None.
         seed: of every generator.
         settings: Ultralytics' arguments.
-        device: `cpu`, `mps` or a GPU's number.
+        device: `cpu`, `mps`, a GPU's number, or several of them.
         freeze_fresh: see `FreezePlan`.
         exact: see `RunSpec.exact_resume`.
         teacher: path of the checkpoint that the student learns from, or None.
@@ -138,7 +138,7 @@ def run_stage(job: StageRun, memory: MemoryPeak, on_epoch: OnEpoch, say: Say) ->
         job.data_here or job.data,
         imgsz=int(job.settings["imgsz"]),
         batch=int(job.settings["batch"]),
-        device=job.device,
+        device=first_device(job.device),
         folder=job.folder,
         plots=bool(job.settings["plots"]),
         arguments=job.settings,
@@ -168,7 +168,7 @@ def _train(job: StageRun, left: Left, memory: MemoryPeak, on_epoch: OnEpoch, say
     overrides = {
         **for_ultralytics(job.settings),
         "model": job.model,
-        "data": job.data_here or job.data,
+        "data": job.data,
         "seed": job.seed,
         "device": job.device,
         "project": str(job.folder.parent.absolute()),
@@ -193,19 +193,15 @@ def _train(job: StageRun, left: Left, memory: MemoryPeak, on_epoch: OnEpoch, say
     features = job.folder / "features.bin" if job.settings.get("cache_features") else None
     kind = ScheduledTrainer if job.stage.scheduled else StageTrainer
     trainer = kind(
-        overrides,
-        StageJob(
+        overrides=overrides,
+        _callbacks=StageJob(
             job.stage, job.tag, job.freeze_fresh, progress, memory, on_epoch, say, job.exact, job.teacher_print,
             job.arithmetic, job.images, bool(job.settings.get("direct_mosaic")), features, job.seat,
-            job.callbacks,
-            left.notes,
-        ),
+            job.callbacks, left.notes, job.data_here, bool(job.settings.get("fill_uninitialized_memory", True)),
+        ).carried(),
     )  # fmt: skip
-    if job.data_here is not None:  # args.yaml and checkpoints outlast the copy
-        trainer.args.data = job.data
     try:
-        with filling_memory(bool(job.settings.get("fill_uninitialized_memory", True))):
-            trainer.train()
+        trainer.train()
     finally:
         if features is not None:
             features.unlink(missing_ok=True)

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from frostline.errors import InputError
 from frostline.files import holds_files
-from frostline.training.arithmetic import Arithmetic
-from frostline.training.machine import busy_warning, describe_device, loader_workers
+from frostline.training.arithmetic import Arithmetic, choose_arithmetic
+from frostline.training.machine import busy_warning, describe_device, first_device, loader_workers
 from frostline.training.prepare import Prepared, describe_pixels
 from frostline.training.record import RECORD, Observer, Run
 from frostline.training.spec import RunSpec, differences, layers_in_words
@@ -37,10 +37,56 @@ def announce(spec: RunSpec, prepared: Prepared, device: str, arithmetic: Arithme
         "BatchNorm is fused into the convolutions"
     )
     workers = loader_workers(spec.settings.get("workers"), device)
-    observer.say(f"images are loaded by {f'{workers} processes' if workers else 'the training process (workers=0)'}")
+    each = " for each GPU" if "," in device else ""
+    observer.say(
+        f"images are loaded by {f'{workers} processes' if workers else 'the training process (workers=0)'}{each}"
+    )
     busy = busy_warning()
     for warning in (*prepared.warnings, *([busy] if busy else [])):
         observer.say(f"warning: {warning}")
+
+
+def arithmetic_on(device: str, spec: RunSpec, prepared: Prepared, *, tracked: bool = False) -> Arithmetic:
+    """Make sure that a run can train on a device, or on several, and work out how it computes there.
+
+    Args:
+        device: `cpu`, `mps`, a GPU's number, or several of them.
+        spec: the run.
+        prepared: what `prepare` returned.
+        tracked: an experiment tracker keeps the run.
+
+    Raises:
+        InputError: see `choose_arithmetic`; or what several GPUs cannot do.
+    """
+    if "," in device:
+        check_several(device, spec, tracked)
+    return choose_arithmetic(
+        spec.settings, first_device(device), deep=prepared.pixels.deep, teacher=spec.teacher is not None
+    )
+
+
+def check_several(device: str, spec: RunSpec, tracked: bool = False) -> None:
+    """Make sure that a run can train on several GPUs at once.
+
+    Raises:
+        InputError: something that works in one process alone, or a batch that does not divide.
+    """
+    count = device.count(",") + 1
+    if tracked:
+        raise InputError(f"--track with --device {device}: a tracker follows a run in one process; use one GPU a run")
+    if spec.exact_resume:
+        raise InputError(f"exact_resume with --device {device}: it keeps the state of one process; use one GPU a run")
+    for stage in spec.plan.stages:
+        settings = spec.stage_settings(stage)
+        for key in ("cache_features", "rect"):
+            if settings.get(key):
+                raise InputError(f"{key}=true with --device {device}: works in one process alone; use one GPU a run")
+        batch = settings["batch"]
+        if batch < 1 or batch % count:
+            raise InputError(
+                f"batch={batch} with --device {device}: it is shared by {count} GPUs; expected a multiple of {count}, "
+                f"such as batch={max(round(batch / count), 1) * count}"
+            )
 
 
 def check_folder(spec: RunSpec, folder: Path) -> Run | None:

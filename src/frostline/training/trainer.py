@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 from torch import nn
-from ultralytics.utils import YAML
+from ultralytics.utils import DEFAULT_CFG, YAML
 
 from frostline.datasets import Dataset, PixelFormat, load_dataset, pixel_format
 from frostline.datasets.build import build_split, check_nothing_dropped
@@ -36,7 +36,7 @@ from frostline.training.features import FeatureStore
 from frostline.training.flags import ultralytics_freeze
 from frostline.training.gradients import GRADIENTS, append_gradients
 from frostline.training.images import float32_convolutions, pictures, to_device
-from frostline.training.job import StageJob
+from frostline.training.job import CARRIED, StageJob
 from frostline.training.machine import loader_workers, use_all_cores
 from frostline.training.network import follow_freeze, forget_prefix, make_cheaper, share_trunk
 from frostline.training.progress import Progress
@@ -50,34 +50,42 @@ from frostline.training.saving import (
     trim_rows,
 )
 from frostline.training.teacher import check_untouched, exact_fingerprint, projectors_of, student_of, teacher_of
-from frostline.training.tracking.quiet import all_callbacks, without_unasked
+from frostline.training.tracking.quiet import without_unasked
 
 
 class StageTrainer(RecoveringTrainer):
     """Trains one stage.
 
     Args:
-        overrides: Ultralytics' training arguments; `freeze` is worked out here from the stage.
-        job: the stage and what goes with it.
+        cfg: Ultralytics' defaults.
+        overrides: its training arguments; `freeze` is worked out here from the stage.
+        _callbacks: `StageJob.carried()`: the stage and what goes with it, the one thing of ours that reaches processes
+            which Ultralytics starts.
     """
 
     train_time_start: float
 
-    def __init__(self, overrides: dict[str, Any], job: StageJob) -> None:
-        self.job = job
+    def __init__(
+        self, cfg: Any = DEFAULT_CFG, overrides: dict[str, Any] | None = None, _callbacks: dict[str, Any] | None = None
+    ) -> None:
+        assert overrides is not None and _callbacks is not None
+        job = self.job = _callbacks[CARRIED][0]
         self.audit_result: Audit | None = None
         self.freeze: Freeze | None = None
         self.watch: FreezeWatch | None = None
         self._source: nn.Module | None = None
         self._transfer: dict[str, Any] = {}
         self._fresh: frozenset[str] = frozenset()
-        self.known: Dataset = load_dataset(str(overrides["data"]))
+        named = str(overrides["data"])
+        self.known: Dataset = load_dataset(job.data_here or named)
         self.pixels: PixelFormat = pixel_format(self.known)
         if self.pixels.deep:  # they are not changed there, and args.yaml tells what was done
             overrides = {**overrides, "hsv_h": 0.0, "hsv_s": 0.0}
         self._spent = 0.0  # seconds trained before an interruption
         self.exact = ExactResume() if job.exact else None
-        super().__init__(overrides=overrides, _callbacks=all_callbacks(job.callbacks))
+        super().__init__(cfg, {**overrides, "data": job.data_here or named}, _callbacks)
+        if job.data_here is not None:  # args.yaml and checkpoints outlast the copy
+            self.args.data = named
         if self.device.type == "cpu":
             use_all_cores()
         # Ultralytics forces 0 on a CPU; what the user named holds there too.
@@ -185,6 +193,7 @@ class StageTrainer(RecoveringTrainer):
         if self.pixels.deep:
             float32_convolutions()
         super()._setup_train()
+        self.wrap_anew()  # the last tensors were frozen after Ultralytics had wrapped the model
         check_nothing_dropped(self.known, self.train_loader, self.test_loader)
         self.features = self._keep_features()
         make_cheaper(self.detector, self.job.arithmetic, self.features)
@@ -204,7 +213,8 @@ class StageTrainer(RecoveringTrainer):
         else:
             self.progress = Progress(self.freeze, self._transfer, self.watch.fingerprints, seeds=self._seeds())
         self.progress.notes += self.job.notes
-        summarize_trainable_and_bn(model, self.job.tag)
+        if self.leads:
+            summarize_trainable_and_bn(model, self.job.tag)
         self._away_before, self._began = self._away(), time.perf_counter()
 
     def _away(self) -> float:
@@ -305,11 +315,19 @@ class StageTrainer(RecoveringTrainer):
 
     def final_eval(self) -> None:
         """Audit while the live model is still here, then strip both checkpoints. Evaluation comes afterwards."""
-        assert self.watch is not None
-        weights = self.best if self.best.exists() else self.last
-        self.audit_result = self.watch.audit(self.optimizer, saved_tensors(Path(str(weights)), trust=True))
+        agreed = self.check_processes()
+        if not self.leads:
+            return
+        self.audit_result = self.audit()
+        self.audit_result.checks += agreed
         self.audit_teacher(self.audit_result)
         strip_checkpoints(self.wdir)
+
+    def audit(self) -> Audit:
+        """Audit the live model, and the checkpoint that the stage is judged by."""
+        assert self.watch is not None
+        weights = self.best if self.best.exists() else self.last
+        return self.watch.audit(self.optimizer, saved_tensors(Path(str(weights)), trust=True))
 
     def audit_teacher(self, audit: Audit) -> None:
         """Add to an audit whether the teacher, as it is now, is the one that was on disk before the run."""
