@@ -43,6 +43,7 @@ def written_beside(path: Path) -> Iterator[Path]:
         os.umask(umask)
         beside.chmod(0o666 & ~umask)
         beside.replace(path)
+        beside.unlink(missing_ok=True)  # two names of one file stay both: rename(2)
     except BaseException:
         beside.unlink(missing_ok=True)
         raise

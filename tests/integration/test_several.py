@@ -4,7 +4,6 @@ stands for NCCL (see `two_processes`)."""
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -19,7 +18,7 @@ from tiny import SETTINGS
 from two_processes import TwoScheduled, TwoStage
 
 import frostline as fl
-from frostline.errors import InputError, StoppedError
+from frostline.errors import StoppedError
 from frostline.training.checkpoints import saved_tensors
 from frostline.training.record import LoggingObserver
 
@@ -58,9 +57,68 @@ def test_the_plan_reaches_both_processes_and_the_audit_comes_back(
     assert checks["processes agree"]["detail"] == "2 processes ended with the same parameters"
     assert [line for line in told if line in ("1/2", "2/2")] == ["1/2", "2/2"]
     assert len((run.folder / "results.csv").read_text().splitlines()) == 3
-    before, after = saved_tensors(tiny_checkpoint, trust=True), saved_tensors(run.folder / "weights/last.pt", trust=True)
-    same = {name for name in after if name in before and torch.equal(before[name].half(), after[name].half())}
-    layer = lambda name: int(name.split(".")[1])  # noqa: E731
-    assert all(name in same for name in after if layer(name) < 3)
-    assert not all(name in same for name in after if layer(name) >= 3)
+    before, after = (saved_tensors(path, trust=True) for path in (tiny_checkpoint, run.folder / "weights" / "last.pt"))
+    parameters = [name for name in after if name in before and not name.endswith("num_batches_tracked")]
+    same = {name for name in parameters if torch.equal(before[name].half(), after[name].half())}
+    frozen = {name for name in parameters if int(name.split(".", 1)[0]) < 3}
+    assert frozen and frozen <= same and len(same) < len(parameters)
     assert record(run)["peak_memory"]["rss_bytes"] > 2**27
+
+
+def whole(folder: Path) -> dict[str, torch.Tensor]:
+    return {name: value.float() for name, value in saved_tensors(folder / "weights" / "last.pt", trust=True).items()}
+
+
+@pytest.mark.usefixtures("two")
+def test_single_tensors_and_a_schedule_hold_in_both(tiny_checkpoint: Path, tiny_data: Path, tmp_path: Path) -> None:
+    """What freezes after the model was wrapped, and what freezes or thaws between two epochs."""
+    plans = {
+        "tensors": fl.FreezePlan.select("1.conv,4"),
+        "gradual": fl.FreezePlan.gradual(every=1, by="role"),
+        "adaptive": fl.FreezePlan.adaptive(signal="weights", percentile=70, patience=1),
+    }
+    for name, plan in plans.items():
+        run = fl.train(
+            tiny_checkpoint, tiny_data, plan, project=tmp_path, name=name, device="cpu",
+            **{**SETTINGS, "epochs": 4, "lr0": 0.05},
+        )  # fmt: skip
+        audit = record(run, "audit.json")
+        assert run.audit_passed, (name, [check for check in audit["checks"] if not check["passed"]])
+        assert "2 processes ended with the same parameters" in [check["detail"] for check in audit["checks"]]
+        assert name == "tensors" or record(run, "progress.json")["decisions"]
+
+
+@pytest.mark.usefixtures("two")
+def test_one_that_was_killed_goes_on_and_leaves_no_process(
+    tiny_checkpoint: Path, tiny_data: Path, tmp_path: Path
+) -> None:
+    """SIGKILL of the run's process: those that it started end by themselves."""
+    words = [str(tiny_checkpoint), str(tiny_data), str(tmp_path)]
+    driver = subprocess.Popen([sys.executable, str(Path(__file__).with_name("two_processes.py")), *words])
+    folder = tmp_path / "killed"
+    deadline = time.time() + 300
+    while not (folder / "progress.json").exists() and time.time() < deadline and driver.poll() is None:
+        time.sleep(0.2)
+    assert driver.poll() is None
+    children = psutil.Process(driver.pid).children(recursive=True)
+    driver.send_signal(signal.SIGKILL)
+    driver.wait()
+    _, alive = psutil.wait_procs(children, timeout=60)
+    assert len(children) >= 3 and not alive
+    run = fl.train(
+        tiny_checkpoint, tiny_data, fl.FreezePlan.first(3), project=tmp_path, name="killed", device="cpu",
+        **{**SETTINGS, "epochs": 15},
+    )  # fmt: skip
+    assert run.audit_passed and record(run, "progress.json")["resumed_at"]
+    assert len((run.folder / "results.csv").read_text().splitlines()) == 16
+
+
+@pytest.mark.usefixtures("two")
+def test_the_error_of_a_process_ends_the_run_in_one_line(
+    tiny_checkpoint: Path, tiny_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FROSTLINE_TEST_BREAK", "1")
+    with pytest.raises(StoppedError, match="out of memory"):
+        fl.train(tiny_checkpoint, tiny_data, project=tmp_path, name="broken", device="cpu", **SETTINGS)
+    broken = json.loads((tmp_path / "broken" / "run.json").read_text())
+    assert broken["status"] == "failed" and "out of memory" in broken["reason"]

@@ -5,6 +5,8 @@ The processes that Ultralytics starts import this module, as they find the train
 
 from __future__ import annotations
 
+import os
+import sys
 from typing import Any
 
 import torch
@@ -22,6 +24,11 @@ class TwoProcesses:
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.world_size, self.ddp = 2, LOCAL_RANK == -1
+
+    def optimizer_step(self) -> None:
+        if os.environ.get("FROSTLINE_TEST_BREAK") and RANK == 1:
+            raise RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB")
+        super().optimizer_step()
 
     def _setup_ddp(self) -> None:
         self.device = torch.device("cpu")
@@ -45,3 +52,16 @@ class TwoStage(TwoProcesses, StageTrainer):
 
 class TwoScheduled(TwoProcesses, ScheduledTrainer):
     pass
+
+
+if __name__ == "__main__":  # a run to be killed
+    import two_processes
+    from tiny import SETTINGS
+
+    import frostline as fl
+    from frostline.training import stage
+
+    stage.StageTrainer = two_processes.TwoStage
+    model, data, project = sys.argv[1:]
+    plan = fl.FreezePlan.first(3)
+    fl.train(model, data, plan, project=project, name="killed", device="cpu", **{**SETTINGS, "epochs": 15})

@@ -46,6 +46,15 @@ def test_a_new_checkpoint_keeps_one_before_it(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["last.pt", "previous.pt"]
 
 
+def test_a_kill_between_the_two_names_of_a_checkpoint_leaves_nothing(tmp_path: Path) -> None:
+    """rename(2) does nothing where both names are of one file, as they are after such a kill."""
+    last = WholeKeepingOne(tmp_path / "last.pt")
+    last.write_bytes(b"1")
+    (tmp_path / "previous.pt").hardlink_to(tmp_path / "last.pt")
+    last.write_bytes(b"2")
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {"last.pt": b"2", "previous.pt": b"1"}
+
+
 def test_progress_survives_a_kill(tmp_path: Path) -> None:
     freeze = Freeze((0,), 5, ("0.w",), ("1.w",), (), (), ("0.bn",), 3, 4, 0)
     progress = Progress(freeze, {"loaded": 1}, {"0.w": "abc"}, ["1.w"], {1: 2.5, 2: 2.0}, 2, {"torch": 0})
