@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-# Before torch is imported, here or in a process that a test starts: threads of a tiny network wait for one another most of
-# the time, and several tests run at once.
+# Before torch is imported, here or in a process that a test starts: threads of a tiny network mostly wait for one
+# another, and several tests run at once.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 ROOT = Path(__file__).parents[1]

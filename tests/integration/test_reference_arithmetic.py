@@ -44,7 +44,8 @@ def test_reference_is_plain_ultralytics_loss_by_loss(tiny_checkpoint: Path, tiny
         arithmetic=choose_arithmetic(settings, "cpu", deep=False, teacher=False),
     )  # fmt: skip
     expected = losses(plain)
-    ours = StageTrainer(overrides={**overrides, "name": "ours"}, _callbacks=job.carried())  # building a trainer sets the seeds
+    # building a trainer sets the seeds
+    ours = StageTrainer(overrides={**overrides, "name": "ours"}, _callbacks=job.carried())
     found = losses(ours)
     assert len(expected) == len(found) == 10
     assert found == expected, "to the last bit"

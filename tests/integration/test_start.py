@@ -232,7 +232,12 @@ def test_a_disk_without_room_is_found_before_the_start(
     refused("are needed and 10 MiB are free", tiny_checkpoint, tiny_data)
 
 
-def test_several_gpus_and_absent_ones_are_refused(tiny_checkpoint: Path, tiny_data: Path, tmp_path: Path) -> None:
-    for device, message in (("0,1", "one device"), ("99", "this machine has"), ("tpu", "expected cpu")):
+def test_devices_that_are_not_there_are_refused(tiny_checkpoint: Path, tiny_data: Path, tmp_path: Path) -> None:
+    for device, message in (
+        ("0,98", "this machine has"),
+        ("99", "this machine has"),
+        ("tpu", "expected cpu"),
+        ("cpu,cpu", "each once"),
+    ):
         with pytest.raises(fl.InputError, match=message):
             fl.train(tiny_checkpoint, tiny_data, project=tmp_path / "runs", device=device, **SETTINGS)

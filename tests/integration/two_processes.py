@@ -40,7 +40,7 @@ class TwoProcesses:
 
         def reduced(tensor: torch.Tensor, dst: int, op: Any) -> None:  # gloo has no average
             reduce(tensor, dst=dst, op=dist.ReduceOp.SUM if op == dist.ReduceOp.AVG else op)
-            if op == dist.ReduceOp.AVG and RANK == dst:
+            if op == dist.ReduceOp.AVG and dst == RANK:
                 tensor /= 2
 
         nn.parallel.DistributedDataParallel, dist.reduce = wrapped, reduced

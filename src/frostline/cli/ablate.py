@@ -29,7 +29,7 @@ def ablate(
     preset: o.Preset = None,
     precision: o.Precision = None,
     reference: o.Reference = False,
-    device: o.Device = None,
+    device: o.Devices = None,
     project: Annotated[Path, typer.Option("--project", help="The study's folder.")] = Path("runs/freeze-depth"),
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show the runs and what they will cost; train nothing.")

@@ -41,6 +41,13 @@ Workers = Annotated[int | None, typer.Option("--workers", help="Loader processes
 Device = Annotated[
     str | None, typer.Option("--device", help="cpu, or a GPU's number. Default: the first GPU, else the CPU.")
 ]
+Devices = Annotated[
+    str | None,
+    typer.Option(
+        "--device",
+        help="cpu, a GPU's number, or several that share each batch (0,1). Default: the first GPU, else the CPU.",
+    ),
+]
 Precision = Annotated[
     str | None,
     typer.Option(

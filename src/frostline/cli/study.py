@@ -22,7 +22,7 @@ def run(
     project: Annotated[
         Path | None, typer.Option("--project", help="The study's folder. Default: runs/<name>.", show_default=False)
     ] = None,
-    device: o.Device = None,
+    device: o.Devices = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show the runs and what they will cost; train nothing.")
     ] = False,

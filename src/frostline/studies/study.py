@@ -204,7 +204,9 @@ class Study:
                 self, place, device, observer or LoggingObserver(), on_step=on_step, on_look=on_look, track=tracker,
                 ray=ray, wait=wait,
             )  # fmt: skip
-        prepared = self.begin((choose_device if together else choose_devices)(device), on_step, tracked=tracker is not None)
+        prepared = self.begin(
+            (choose_device if together else choose_devices)(device), on_step, tracked=tracker is not None
+        )
         carrier = Carrier(
             self.folder,
             self.runs(),

@@ -17,9 +17,9 @@ from frostline.training.settings import DEFAULTS, PRESETS, parse_pairs, resolve_
 from frostline.training.spec import RunSpec
 
 if TYPE_CHECKING:
+    from frostline.training.executing import execute
     from frostline.training.predict_outputs import ImageDetections, Predictions
     from frostline.training.predicting import predict
-    from frostline.training.executing import execute
     from frostline.training.run import plan_name, train
     from frostline.training.two_runs import train_two_runs
 

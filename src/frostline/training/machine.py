@@ -94,7 +94,7 @@ def choose_devices(device: str | None = None) -> str:
 
 def first_device(device: str) -> str:
     """Return the first of several devices, which evaluates and measures; one alone is it."""
-    return device.split(",")[0]
+    return device.split(",", maxsplit=1)[0]
 
 
 def describe_device(device: str) -> str:
@@ -278,9 +278,7 @@ class MemoryPeak:
 
     def include(self, other: dict[str, int | None]) -> None:
         """Count what another process read: the larger of both is the peak."""
-        self._elsewhere = {
-            key: max(value or 0, self._elsewhere.get(key) or 0) or None for key, value in other.items()
-        }
+        self._elsewhere = {key: max(value or 0, self._elsewhere.get(key) or 0) or None for key, value in other.items()}
 
 
 def run_bytes(parameters: int, momentum_buffers: int, exact: bool = False) -> int:

@@ -59,8 +59,8 @@ def train(
         The finished run.
 
     Raises:
-        InputError: see `prepare` and `start.arithmetic_on`; a name that is not that of one folder; or the folder holds a run with other settings,
-            or something else.
+        InputError: see `prepare` and `start.arithmetic_on`; a name that is not that of one folder; or the folder holds
+            a run with other settings, or something else.
         AuditError: see the class.
         StoppedError: a full disk, vanished files, memory or a loss that is no number ended it.
 

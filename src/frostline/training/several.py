@@ -22,7 +22,6 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-import torch
 from torch import distributed as dist
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
@@ -88,11 +87,12 @@ class SeveralTrainer(DetectionTrainer):
     job: StageJob
     audit_result: Audit | None
     progress: Progress
+    model: Any
 
     @property
     def leads(self) -> bool:
         """Whether this is the only process, or the first of several: the one that writes and decides."""
-        return RANK <= 0
+        return bool(RANK <= 0)
 
     def train(self) -> None:
         """Train here, or in processes that are started for it."""
@@ -126,17 +126,14 @@ class SeveralTrainer(DetectionTrainer):
         """
         if self.world_size <= 1:
             return
-        inner = unwrap_model(self.model)
+        inner: nn.Module = unwrap_model(self.model)
         self.model = None  # the old wrapper's hooks go with it
         gc.collect()
         for buffer in inner.buffers():
             dist.broadcast(buffer, src=0)
-        self.model = DistributedDataParallel(
-            inner,
-            device_ids=None if self.device.type == "cpu" else [self.device.index],
-            find_unused_parameters=True,
-            **{"forward_sync_buffers" if TORCH_2_13 else "broadcast_buffers": False},
-        )
+        options: dict[str, Any] = {"forward_sync_buffers" if TORCH_2_13 else "broadcast_buffers": False}
+        devices = None if self.device.type == "cpu" else [self.device.index]
+        self.model = DistributedDataParallel(inner, devices, find_unused_parameters=True, **options)
 
     def agreed(self, value: Any) -> Any:
         """Return what the first process has, in all of them."""
@@ -153,8 +150,8 @@ class SeveralTrainer(DetectionTrainer):
         found: list[Any] = [None] * self.world_size
         dist.all_gather_object(found, _parameters_print(unwrap_model(self.model)))
         same = len(set(found)) == 1
-        detail = f"{self.world_size} processes ended with " + ("the same parameters" if same else "different parameters")
-        return [AuditCheck("processes agree", same, detail)]
+        ended = f"{self.world_size} processes ended with {'the same' if same else 'different'} parameters"
+        return [AuditCheck("processes agree", same, ended)]
 
 
 def _parameters_print(model: nn.Module) -> str:

@@ -36,7 +36,7 @@ from frostline.training.features import FeatureStore
 from frostline.training.flags import ultralytics_freeze
 from frostline.training.gradients import GRADIENTS, append_gradients
 from frostline.training.images import float32_convolutions, pictures, to_device
-from frostline.training.job import CARRIED, StageJob
+from frostline.training.job import CARRIED
 from frostline.training.machine import loader_workers, use_all_cores
 from frostline.training.network import follow_freeze, forget_prefix, make_cheaper, share_trunk
 from frostline.training.progress import Progress
