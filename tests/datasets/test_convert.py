@@ -95,6 +95,20 @@ def test_labelme_images_are_found_behind_windows_paths_and_by_stem(tmp_path: Pat
     assert convert_labels(src, tmp_path / "out", "labelme").images == 2
 
 
+def test_a_labelme_image_outside_of_the_folder_is_told_and_needs_the_flag(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    src = tmp_path / "labels"
+    picture(src / "a.png")
+    picture(tmp_path / "else" / "b.png")
+    labelme(src / "a.json", [shape("car", (0, 0), (9, 9))])
+    labelme(src / "b.json", [shape("car", (0, 0), (9, 9))], imagePath="../else/b.png")
+    summary = convert_labels(src, tmp_path / "out", "labelme")
+    assert summary.images == 1 and "pass --allow-outside" in summary.problems[0]
+    monkeypatch.setenv("FROSTLINE_ALLOW_OUTSIDE", "1")
+    assert convert_labels(src, tmp_path / "both", "labelme").images == 2
+
+
 def coco(boxes: list[dict[str, Any]], **more: Any) -> dict[str, Any]:
     return {
         "images": [{"id": 7, "file_name": "day/a.png", "width": WIDTH, "height": HEIGHT}],

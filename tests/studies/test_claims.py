@@ -72,6 +72,16 @@ def test_a_claim_of_a_killed_process_is_taken_over_at_once(tmp_path: Path) -> No
         claims.take(LABEL)
 
 
+def test_what_a_kill_left_between_two_steps_is_removed_once_it_is_old(tmp_path: Path) -> None:
+    claims = Claims(tmp_path)
+    for name, old in ((".new-killed", 200), (".clock-killed", 200), (".new-at-work", 0)):
+        place = claims.folder / name
+        place.mkdir(parents=True) if "new" in name else place.touch()
+        os.utime(place, (time.time() - old,) * 2)
+    claims.take(LABEL)
+    assert [path.name for path in claims.folder.glob(".*")] == [".new-at-work"]
+
+
 def test_a_claim_of_another_machine_is_taken_over_after_its_time(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -146,6 +146,7 @@ class Claims:
             (beside / name).touch()
             try:
                 beside.rename(own)
+                self._tidy()
                 return Claim(own / name, self)
             except OSError:  # there is a claim already
                 shutil.rmtree(beside, ignore_errors=True)
@@ -159,6 +160,14 @@ class Claims:
                 claim = Claim(own / name, self)
                 if claim.touch():  # until then its date is that of the stale one, and it may be taken over itself
                     return claim
+
+    def _tidy(self) -> None:
+        """Remove what was killed between two steps of taking a claim; what is young may be another one's at work."""
+        now = self._now()
+        for left in (*self.folder.glob(".new-*"), *self.folder.glob(".clock-*")):
+            with suppress(OSError):
+                if now - left.stat().st_mtime > self.stale:
+                    shutil.rmtree(left) if left.is_dir() else left.unlink()
 
     def holder(self, label: str) -> Holder | None:
         """Return who holds a run now, or None."""
@@ -268,7 +277,7 @@ class Claim:
 
         def check() -> None:
             if lost.is_set() or not self.file.exists():
-                raise AbandonedError(f"{self.file.parent.name}: another process took this run over")
+                raise AbandonedError("another process took this run over")
 
         thread = threading.Thread(target=beat, name="claim", daemon=True)
         thread.start()

@@ -10,6 +10,7 @@ from typing import Any
 
 from frostline.datasets.dataset import IMAGE_SUFFIXES
 from frostline.datasets.formats.found import Box, Found, Item, Record, image_name
+from frostline.datasets.outside import ALLOW_ADVICE, leads_outside, outside_allowed
 from frostline.errors import InputError
 from frostline.files import TooLargeError, read_bounded
 
@@ -43,6 +44,9 @@ def read_labelme(src: Path, keep_empty: bool = False) -> Found:
             found.problems.append(f"{file}: has {what}, left out{hint}")
             continue
         image = _image(file, content)
+        if image is not None and not outside_allowed() and leads_outside(str(image), root, root) is not None:
+            found.problems.append(f"{file}: its image {image} is outside of {root}, left out; {ALLOW_ADVICE}")
+            continue
         if image is None:
             named = content.get("imagePath") or "one of the same name"
             found.problems.append(f"{file}: its image {named} is missing, left out")
