@@ -122,3 +122,20 @@ def test_the_error_of_a_process_ends_the_run_in_one_line(
         fl.train(tiny_checkpoint, tiny_data, project=tmp_path, name="broken", device="cpu", **SETTINGS)
     broken = json.loads((tmp_path / "broken" / "run.json").read_text())
     assert broken["status"] == "failed" and "out of memory" in broken["reason"]
+
+
+@pytest.mark.usefixtures("two")
+def test_interrupted_it_keeps_the_last_epoch_and_leaves_no_process(
+    tiny_checkpoint: Path, tiny_data: Path, tmp_path: Path
+) -> None:
+    class Interrupting(LoggingObserver):
+        def epoch(self, done: int, total: int, metrics: dict[str, float]) -> None:
+            self.children = psutil.Process().children(recursive=True)
+            raise KeyboardInterrupt
+
+    observer, settings = Interrupting(), {**SETTINGS, "epochs": 40}
+    with pytest.raises(KeyboardInterrupt):
+        fl.train(tiny_checkpoint, tiny_data, project=tmp_path, name="x", device="cpu", observer=observer, **settings)
+    assert len(observer.children) >= 3 and not psutil.wait_procs(observer.children, timeout=1)[1]
+    assert json.loads((tmp_path / "x" / "run.json").read_text())["status"] == "interrupted"
+    assert (tmp_path / "x" / "weights" / "last.pt").is_file()

@@ -30,13 +30,16 @@ from ultralytics.utils import RANK
 from ultralytics.utils.dist import ddp_cleanup, find_free_network_port, generate_ddp_file
 from ultralytics.utils.torch_utils import TORCH_2_13, unwrap_model
 
+from frostline.errors import InputError
 from frostline.freezing import Audit, AuditCheck
 from frostline.training.arithmetic import filling_memory
 from frostline.training.job import CARRIED, StageJob
 from frostline.training.progress import Progress
 
 LOOK_SECONDS = 0.2
-STOP_SECONDS = 10.0
+STOP_SECONDS = 5.0
+KNOWN = {kind.__name__: kind for kind in (InputError, FileNotFoundError, MemoryError)}
+"""Errors that mean something to who catches them; any other comes back as a RuntimeError."""
 
 
 @dataclass(frozen=True)
@@ -109,7 +112,7 @@ class SeveralTrainer(DetectionTrainer):
             try:
                 super().train()
             except Exception as error:
-                self.job.post.send("error", f"{type(error).__name__}: {error}")
+                self.job.post.send("error", [type(error).__name__, str(error)])
                 raise
             self._report()
 
@@ -172,7 +175,7 @@ def train_in_processes(trainer: SeveralTrainer) -> None:
         trainer: of the process of the run, built and not yet training. It gets the audit and the memory of the stage.
 
     Raises:
-        RuntimeError: one of them failed, with its error.
+        RuntimeError: one of them failed, with its error; or see `KNOWN`.
     """
     job = trainer.job
     with tempfile.TemporaryDirectory(prefix="frostline-") as scratch:
@@ -191,7 +194,8 @@ def train_in_processes(trainer: SeveralTrainer) -> None:
             ddp_cleanup(trainer, program)
     audit, progress = told.get("audit"), Progress.load(trainer.save_dir)
     if audit is None or progress is None:
-        raise RuntimeError(told.get("error") or "the processes of the GPUs ended without a result; see the log")
+        kind, words = told.get("error") or ("", "the processes of the GPUs ended without a result; see the log")
+        raise KNOWN.get(kind, RuntimeError)(words)
     trainer.audit_result, trainer.progress = Audit.from_dict(audit), progress
     job.memory.include(told["memory"])
 
@@ -214,15 +218,26 @@ def _follow(process: subprocess.Popen[bytes], post: Post, job: StageJob) -> dict
                     else:
                         told.setdefault(kind, value)
     except BaseException:
-        process.terminate()
-        with suppress(subprocess.TimeoutExpired):
-            process.wait(STOP_SECONDS)
-        process.kill()
-        process.wait()
+        _end(process)
         raise
     if process.returncode:
         told.pop("audit", None)
     return told
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """Ask the processes to end, then make them: one that waits for another's gradients hears nothing."""
+    started: list[psutil.Process] = []
+    with suppress(psutil.NoSuchProcess):
+        started = psutil.Process(process.pid).children(recursive=True)
+    process.terminate()
+    with suppress(subprocess.TimeoutExpired):
+        process.wait(STOP_SECONDS)
+    for one in started:
+        with suppress(psutil.NoSuchProcess):
+            one.kill()
+    process.kill()
+    process.wait()
 
 
 def _still(process: subprocess.Popen[bytes]) -> bool:
