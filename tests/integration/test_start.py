@@ -223,12 +223,12 @@ def test_a_folder_that_is_not_a_run_is_never_written_into(
 def test_a_disk_without_room_is_found_before_the_start(
     tiny_checkpoint: Path, tiny_data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from frostline.training import machine
+    from frostline.training import room
 
     class Full:
         free = 10 * 2**20
 
-    monkeypatch.setattr(machine.shutil, "disk_usage", lambda _path: Full)
+    monkeypatch.setattr(room.shutil, "disk_usage", lambda _path: Full)
     refused("are needed and 10 MiB are free", tiny_checkpoint, tiny_data)
 
 

@@ -15,20 +15,18 @@ from frostline.training.machine import (
     MemoryPeak,
     asked_threads,
     busy_words,
-    check_disk,
     choose_device,
     describe_device,
     hushed,
     load_average,
     loader_workers,
     lower_workers,
-    momentum_buffers,
-    run_bytes,
     usable_cpus,
     usable_threads,
     use_all_cores,
 )
 from frostline.training.power import powering_off
+from frostline.training.room import check_disk, momentum_buffers, run_bytes
 
 
 def test_every_usable_core_computes() -> None:

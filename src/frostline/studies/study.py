@@ -24,9 +24,10 @@ from frostline.studies.standing import RunState, state_of
 from frostline.studies.together import ObserverOf
 from frostline.training import CheckedData, Observer, Prepared, Run, RunSpec, check_data, prepare
 from frostline.training.decoded import keeping_images
-from frostline.training.machine import check_disk, choose_device, choose_devices, quick_collections
+from frostline.training.machine import choose_device, choose_devices, quick_collections
 from frostline.training.pretraining.run import OnStep
 from frostline.training.record import LoggingObserver
+from frostline.training.room import check_disk
 from frostline.training.spec import differences
 from frostline.training.start import arithmetic_on
 from frostline.training.tracking import check_tracker

@@ -32,8 +32,9 @@ from frostline.training.checkpoints import (
     rounded_imgsz,
 )
 from frostline.training.features import check_features
-from frostline.training.machine import check_disk, hushed, lower_workers, momentum_buffers, run_bytes
+from frostline.training.machine import hushed, lower_workers
 from frostline.training.modelyaml import building, read_model_yaml
+from frostline.training.room import check_disk, momentum_buffers, run_bytes
 from frostline.training.settings import mosaic_warning
 from frostline.training.spec import RunSpec
 from frostline.training.teacher import hears_nothing, open_teacher
@@ -168,7 +169,7 @@ def prepare(spec: RunSpec, data: CheckedData, folder: Path, built: dict[Any, Bui
         built: models that were built before, filled in, so that runs that start from the same one share it.
 
     Raises:
-        InputError: see `build_model`, `open_teacher`, `freezing.BoundStage` and `machine.check_disk`; or weights in
+        InputError: see `build_model`, `open_teacher`, `freezing.BoundStage` and `room.check_disk`; or weights in
             which nothing fits the model.
     """
     model, transfer = _built_once(spec, data.dataset.names, {} if built is None else built)

@@ -1,7 +1,9 @@
-"""The memory that a training takes, worked out before it starts."""
+"""The memory and the disk that a training takes, worked out before it starts."""
 
 from __future__ import annotations
 
+import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +11,7 @@ import psutil
 import torch
 from torch import nn
 
-from frostline.training.machine import momentum_buffers
+from frostline.errors import InputError
 
 
 def held_bytes(parameters: int, optimizer: str) -> int:
@@ -71,3 +73,47 @@ def _group_bytes(group: Path) -> list[int]:
     if not limit.isdigit():
         return []
     return [int(limit) - used + int(stat.get("inactive_file", 0))]  # pages that the kernel gives back
+
+
+def run_bytes(parameters: int, momentum_buffers: int, exact: bool = False) -> int:
+    """Estimate the disk that one run fills.
+
+    Args:
+        parameters: of the model; saved in half precision, in last, the one before it, and best.
+        momentum_buffers: optimizer values for each parameter (1 for SGD, 2 for Adam), saved in half precision.
+        exact: with the side files of `training.exact`: three of them while one is written, each with live weights, EMA,
+            gradients and optimizer values in full precision.
+
+    Returns:
+        Bytes, with room for the checkpoint being written and 40 MiB for plots and predictions.
+    """
+    side = 3 * 4 * parameters * (3 + momentum_buffers) if exact else 0
+    return 2 * parameters * (1 + momentum_buffers) * 4 + side + 40 * 2**20
+
+
+def check_disk(folder: Path, needed: int) -> None:
+    """Make sure that a folder can be written, and that its disk has room.
+
+    Args:
+        folder: may not exist yet.
+        needed: bytes.
+
+    Raises:
+        InputError: less is free, or the folder may not be written.
+    """
+    there = folder.absolute()
+    while not there.exists():
+        there = there.parent
+    if there.is_dir() and not os.access(there, os.W_OK | os.X_OK):
+        raise InputError(f"{there}: may not be written; make it writable or choose another --project")
+    free = shutil.disk_usage(there).free
+    if free < needed:
+        raise InputError(
+            f"{folder}: {needed / 2**20:,.0f} MiB are needed and {free / 2**20:,.0f} MiB are free; "
+            "make room or choose another --project"
+        )
+
+
+def momentum_buffers(optimizer: str) -> int:
+    """Optimizer values kept for each parameter: 1 for those with momentum alone, 2 for the Adam family."""
+    return 2 if "adam" in optimizer.lower() else 1

@@ -17,11 +17,9 @@ from frostline.errors import InputError
 from frostline.files import locked, write_json
 from frostline.freezing import describe_indices
 from frostline.training.machine import (
-    check_disk,
     choose_device,
     describe_device,
     loader_workers,
-    run_bytes,
     usable_threads,
     versions,
 )
@@ -46,6 +44,7 @@ from frostline.training.pretraining.images import (
 from frostline.training.pretraining.process import LOG, carry_out_job
 from frostline.training.pretraining.settings import Pretraining
 from frostline.training.pretraining.start import Start, finish, open_start, save_start
+from frostline.training.room import check_disk, run_bytes
 from frostline.training.vetting import vet_checkpoint
 
 CACHE = Path("runs/pretrain")
