@@ -31,7 +31,7 @@ from frostline.training.room import check_disk, momentum_buffers, run_bytes
 
 def test_every_usable_core_computes() -> None:
     before = torch.get_num_threads()
-    torch.set_num_threads(1)
+    torch.set_num_threads(3)
     use_all_cores()
     assert torch.get_num_threads() == usable_threads() <= usable_cpus() == len(os.sched_getaffinity(0))
     torch.set_num_threads(before)
@@ -115,7 +115,7 @@ def test_warnings_go_to_standard_error_while_ultralytics_is_hushed(capsys: pytes
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
 def test_without_a_gpu_the_cpu_is_chosen_and_named() -> None:
     assert choose_device(None) == choose_device("") == choose_device("cpu") == "cpu"
-    assert describe_device("cpu").endswith(f"{usable_cpus()} cores")
+    assert f"{usable_cpus()} cores" in describe_device("cpu")
     for wrong in ("0", "cuda:1", "cuda"):
         with pytest.raises(InputError, match="no GPU that torch can use"):
             choose_device(wrong)
