@@ -89,6 +89,10 @@ class Ledger:
             assert frame[column].null_count() == 0, column
         left = [path for arm in ARMS for path in (project / arm).rglob(".*.part-*")]
         assert not left, left
+        reported = call("report", project, "--out", out / f"report-{project.name}", "--draws", 100)
+        assert reported.exit_code == 0, reported.output
+        page = (out / f"report-{project.name}" / "index.html").read_text(encoding="utf-8")
+        assert all(arm in page for arm in ARMS)
         held = [path for path in (project / "claims").glob("*/*") if not path.parent.name.startswith(".")]
         assert not held, held
 
