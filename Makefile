@@ -13,8 +13,8 @@ PYTHON ?=
 CANDIDATES := python3.11 python3.12 python3.10 python3 python
 IN_RANGE := import sys, venv, ensurepip; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 12))
 
-# Tests run side by side, those of a file in one process, as they share what is made for them.
-PARALLEL := -n logical --maxprocesses 4 --dist loadfile
+# Tests run side by side, those of a file in one process, as they share what is made for them; in the order of conftest.py.
+PARALLEL := -n logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 # What the benchmarks measure with; random weights and rendered scenes without.
 MODEL ?=

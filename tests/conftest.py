@@ -17,6 +17,16 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 ROOT = Path(__file__).parents[1]
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with what takes longest, so that no process is left with it at the end."""
+
+    def rank(item: pytest.Item) -> int:
+        names = [mark.name for mark in item.iter_markers()]
+        return next((place for place, name in enumerate(("shared", "slow", "integration")) if name in names), 3)
+
+    items.sort(key=rank)
+
+
 @pytest.fixture(scope="session")
 def shared_dir() -> Path:
     """The folder of real data beside the repository: tests that need it are marked `shared` and skip without it."""
