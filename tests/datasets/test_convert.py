@@ -105,6 +105,8 @@ def test_a_labelme_image_outside_of_the_folder_is_told_and_needs_the_flag(
     labelme(src / "b.json", [shape("car", (0, 0), (9, 9))], imagePath="../else/b.png")
     summary = convert_labels(src, tmp_path / "out", "labelme")
     assert summary.images == 1 and "pass --allow-outside" in summary.problems[0]
+    monkeypatch.chdir(tmp_path)  # as it is typed
+    assert convert_labels(Path("labels"), tmp_path / "typed", "labelme").images == 1
     monkeypatch.setenv("FROSTLINE_ALLOW_OUTSIDE", "1")
     assert convert_labels(src, tmp_path / "both", "labelme").images == 2
 

@@ -44,7 +44,7 @@ def read_labelme(src: Path, keep_empty: bool = False) -> Found:
             found.problems.append(f"{file}: has {what}, left out{hint}")
             continue
         image = _image(file, content)
-        if image is not None and not outside_allowed() and leads_outside(str(image), root, root) is not None:
+        if image is not None and not outside_allowed() and leads_outside(str(image.absolute()), root, root) is not None:
             found.problems.append(f"{file}: its image {image} is outside of {root}, left out; {ALLOW_ADVICE}")
             continue
         if image is None:
