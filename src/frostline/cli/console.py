@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
 from typing import Any
 
@@ -49,14 +49,33 @@ def plain_table(*columns: str, left: frozenset[str] = frozenset()) -> Table:
     return table
 
 
+def aligned(columns: Sequence[str], rows: Iterable[Sequence[Text]], left: frozenset[str] = frozenset()) -> Text:
+    """Lay hundreds of rows out as `plain_table` would, a line each however narrow the terminal, in a tenth of its time.
+
+    Args:
+        columns: their titles.
+        rows: a cell a column; changed, as they are padded.
+        left: columns that hold words.
+    """
+    lines = [[Text(title, "bold") for title in columns], *rows]
+    widths = [max(cell.cell_len for cell in column) for column in zip(*lines, strict=True)]
+    for line in lines:
+        for title, cell, width in zip(columns, line, widths, strict=True):
+            (cell.pad_right if title in left else cell.pad_left)(width - cell.cell_len)
+    told = [Text("  ").join(line) for line in lines]
+    for line in told:
+        line.rstrip()
+    return Text("\n").join(told)
+
+
 def name_cell(name: object) -> Text:
     """Return a name of a stranger's as a cell: no markup is read in it, and no terminal obeys it."""
     return Text("".join(mark if mark.isprintable() else "\N{REPLACEMENT CHARACTER}" for mark in str(name)))
 
 
-def show(table: Table, *lines: Any) -> None:
+def show(table: Table | Text, *lines: Any) -> None:
     """Print a table, then lines of plain text."""
     out = console()
-    out.print(table)
+    out.print(table, soft_wrap=isinstance(table, Text))
     for line in lines:
         out.print(str(line), markup=False, soft_wrap=True)

@@ -183,18 +183,20 @@ def cancel_study(study: Study, seconds: float) -> bool:
 
 def print_states(states: list[RunState], more: Sequence[str] = ()) -> None:
     """Print one row a run: status, epochs, mAP50, audit; and more lines, if there are any."""
-    from rich.markup import escape
+    from rich.text import Text
 
-    from frostline.cli.console import plain_table, show
+    from frostline.cli.console import aligned, name_cell, show
 
-    table = plain_table("arm", "seed", "status", "epochs", "mAP50", "audit", left=frozenset({"arm", "status", "audit"}))
-    for state in states:
-        colour = COLOURS.get(state.status, "dim")
-        score = "" if state.map50 is None else f"{state.map50:.4f}"
-        table.add_row(
-            escape(state.arm), str(state.seed), f"[{colour}]{state.status}[/]",
-            f"{state.epochs_done}/{state.epochs}", score, state.audit or "",
-        )  # fmt: skip
+    titles = ("arm", "seed", "status", "epochs", "mAP50", "audit")
+    rows = [
+        (
+            name_cell(state.arm), Text(str(state.seed)), Text(state.status, COLOURS.get(state.status, "dim")),
+            Text(f"{state.epochs_done}/{state.epochs}"), Text("" if state.map50 is None else f"{state.map50:.4f}"),
+            name_cell(state.audit or ""),
+        )
+        for state in states
+    ]  # fmt: skip
+    table = aligned(titles, rows, left=frozenset({"arm", "status", "audit"}))
     reasons = [f"{state.arm}/seed{state.seed}: {state.reason}" for state in states if state.reason]
     finished = sum(state.status == "finished" for state in states)
     carried = [f"{state.label}: carried out by {state.by}" for state in states if state.by is not None]
