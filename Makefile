@@ -69,7 +69,7 @@ test-all: $(VENV)/.extras-installed ## Run everything but torture
 	$(BIN)/python -m pytest $(PARALLEL) -m "not torture"
 
 torture: $(VENV)/.installed ## Kill studies two hundred times and fuzz the readers, 10 minutes each: some hours
-	$(BIN)/python -m pytest -m torture -s
+	$(BIN)/python -m pytest -n logical --maxprocesses 4 --dist worksteal -m torture -v -rP
 
 lint: $(VENV)/.installed ## Check style, format, types, import rules, and pins for known vulnerabilities
 	$(BIN)/ruff check .

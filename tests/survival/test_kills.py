@@ -14,6 +14,8 @@ from killing import MODES, MOMENTS, Driver, Tally, parts, write_study
 
 SEED = int(os.environ.get("FROSTLINE_KILL_SEED", "0")) or random.SystemRandom().randrange(1, 1 << 31)
 KILLS = int(os.environ.get("FROSTLINE_KILLS", "200"))
+WALKS = 4
+"""Tests that the two hundred kills are divided among, to run side by side."""
 A_STUDY = 10
 """Kills of one study, before it is left to complete."""
 
@@ -23,10 +25,10 @@ WAYS = [
 """Every moment in every mode; a study goes on in another mode than it was killed in."""
 
 
-def kill_again_and_again(folder: Path, checkpoint: Path, data: Path, kills: int) -> Tally:
+def kill_again_and_again(folder: Path, checkpoint: Path, data: Path, kills: int, walk: int = 0) -> Tally:
     """Kill studies, which go on in another mode each time, at moments of every kind in turn."""
-    rng, tally = random.Random(SEED), Tally()
-    print(f"\nFROSTLINE_KILL_SEED={SEED}")
+    rng, tally = random.Random(SEED + walk), Tally()
+    print(f"\nFROSTLINE_KILL_SEED={SEED}, walk {walk}")
     file = write_study(folder, checkpoint, data)
     ways = itertools.cycle(WAYS)
     for number in itertools.count():
@@ -67,7 +69,9 @@ def test_ten_kills(tmp_path: Path, tiny_checkpoint: Path, tiny_data: Path) -> No
 
 @pytest.mark.integration
 @pytest.mark.torture
-def test_two_hundred_kills(tmp_path: Path, tiny_checkpoint: Path, tiny_data: Path) -> None:
-    tally = kill_again_and_again(tmp_path, tiny_checkpoint, tiny_data, KILLS)
-    assert tally.total == KILLS
-    assert KILLS < 50 or (set(tally.kills) == set(MOMENTS) and tally.torn)
+@pytest.mark.parametrize("walk", range(WALKS))
+def test_two_hundred_kills(walk: int, tmp_path: Path, tiny_checkpoint: Path, tiny_data: Path) -> None:
+    kills = KILLS // WALKS
+    tally = kill_again_and_again(tmp_path, tiny_checkpoint, tiny_data, kills, walk)
+    assert tally.total == kills
+    assert kills < 50 or (set(tally.kills) == set(MOMENTS) and tally.torn)
