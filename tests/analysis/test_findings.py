@@ -164,6 +164,13 @@ def test_no_difference_is_a_finding_and_doubt_is_none(tmp_path: Path) -> None:
     assert "find a difference of 1 point between freeze_1_to_3 and the baseline" in doubt.text
 
 
+def test_where_freezing_costs_at_every_depth_the_headline_says_just_that(tmp_path: Path) -> None:
+    one = word(evidence(tmp_path / "a", {"baseline": 0.3, "freeze_1_to_3": 0.2}))
+    assert one.headline == "freeze_1_to_3 ends below baseline."
+    two = word(evidence(tmp_path / "b", {"baseline": 0.3, "freeze_1_to_3": 0.2, "freeze_1_to_6": 0.1}))
+    assert two.headline == "Every other arm ends below baseline."
+
+
 def test_a_verdict_without_a_baseline_claims_no_difference(tmp_path: Path) -> None:
     one = word(evidence(tmp_path / "a", {"roles": 0.3}))
     assert "nothing to compare it with" in one.headline

@@ -139,7 +139,7 @@ def _headline(
         most = _points(margin, sign=False)
         return f"No arm differs from {baseline} by more than {most} of {_METRIC}, and that is shown."
     if worse and not undecided and not same:
-        return f"No arm ends above {baseline}, and all others end below it."
+        return f"{_names(worse) if len(worse) == 1 else 'Every other arm'} ends below {baseline}."
     if worse:
         more = "the rest is undecided" if undecided else "the others are as good"
         return f"No arm is shown to end above {baseline}; {_names(worse)} end{_s(worse)} below it, {more}."
