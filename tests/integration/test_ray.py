@@ -64,9 +64,10 @@ def test_a_run_whose_node_dies_goes_on_from_its_last_checkpoint(
 ) -> None:
     one = study(tmp_path, tiny_checkpoint, tiny_data, epochs=40)
     victim = next(iter(cluster.worker_nodes))
-    lines, killed = Lines(), []
+    lines, killed, at_end = Lines(), [], set()
 
     def kill_once(standing: Sequence[Standing]) -> None:
+        at_end.update(one.state for one in standing if one.planned.finished)
         if not killed and all((one.planned.folder / "progress.json").is_file() for one in standing):
             cluster.add_node(num_cpus=2)
             cluster.remove_node(victim, allow_graceful=False)
@@ -79,6 +80,7 @@ def test_a_run_whose_node_dies_goes_on_from_its_last_checkpoint(
         record = json.loads((one.folder / arm / "seed0" / "run.json").read_text())
         assert record["audit"] == "PASS" and record["stages"][0]["resumed_at"], arm
         assert record["threads"] == 1
+    assert at_end <= {"running", "finished"}  # never "waiting" once its record says that it has finished
     assert not any(Claims(one.folder).holder(f"{arm}/seed0") for arm in ARMS)
 
 

@@ -63,8 +63,8 @@ def aligned(columns: Sequence[str], rows: Iterable[Sequence[Text]], left: frozen
         for title, cell, width in zip(columns, line, widths, strict=True):
             (cell.pad_right if title in left else cell.pad_left)(width - cell.cell_len)
     told = [Text("  ").join(line) for line in lines]
-    for line in told:
-        line.rstrip()
+    for text in told:
+        text.rstrip()
     return Text("\n").join(told)
 
 

@@ -23,6 +23,7 @@ from frostline.errors import InputError
 from frostline.studies.claims import Claims
 from frostline.studies.executors.base import ENDED, Executor, Handle, Order, State, reason_of
 from frostline.studies.executors.endings import NO_FOLDER, ending, last_error, words_of
+from frostline.training import Run
 
 PATIENCE_SECONDS = 8.0
 RETRIES = 5
@@ -73,7 +74,7 @@ class RayHandle(Handle):
             return self._state
         done, _ = ray.wait([self._task], timeout=seconds)
         if not done:
-            return "running" if self._claims.holder(self.order.label) is not None else "waiting"
+            return "running" if self._claims.holder(self.order.label) is not None or self._finishing() else "waiting"
         try:
             status = int(ray.get(self._task))
         except ray.exceptions.TaskCancelledError:
@@ -87,6 +88,11 @@ class RayHandle(Handle):
                 told = last_error(self.order.log, status)
                 self._reason = told or reason_of(self.order, words_of(status))
         return self._state
+
+    def _finishing(self) -> bool:
+        """Whether it has let its claim go as it has finished, and its process has yet to end."""
+        run = Run.open(self.order.folder)
+        return run is not None and run.status == "finished"
 
     def cancel(self) -> None:
         """Ask it to stop: its worker ends, and with it, by SIGTERM, the run."""
@@ -119,10 +125,8 @@ class RayExecutor(Executor):
         self._claims = Claims(study)
         self._handles: list[RayHandle] = []
         self._ours = not ray.is_initialized()
-        if self._ours:
-            _connect(settings.address)
+        self.dashboard = _connect(settings.address) if self._ours else ""
         self.cluster = ray.cluster_resources()
-        self.dashboard = str(getattr(ray.worker.global_worker.node, "webui_url", "") or "")
         gpus = settings.gpus_per_run
         if gpus is None:
             gpus = 1.0 if device is None and self.cluster.get("GPU", 0) >= 1 else 0.0
@@ -172,12 +176,14 @@ class RayExecutor(Executor):
             ray.shutdown()
 
 
-def _connect(address: str | None) -> None:
+def _connect(address: str | None) -> str:
+    """Connect to a cluster, or start one here; return the address of its dashboard, if it has one."""
     import ray
 
     before = signal.getsignal(signal.SIGTERM)
     try:
-        ray.init(address=address or "local", log_to_driver=False, logging_level=logging.WARNING)
+        context = ray.init(address=address or "local", log_to_driver=False, logging_level=logging.ERROR)
+        return str(context.dashboard_url or "")
     except (ConnectionError, RuntimeError, ValueError) as error:
         told = " ".join(str(error).split())[:200]
         raise InputError(f"on: ray: no cluster answers at {address or 'this machine'}: {told}") from error
