@@ -6,7 +6,17 @@ from pathlib import Path
 import pytest
 
 from frostline.errors import InputError
-from frostline.files import holds_files, leftovers, read_yaml, write_json, write_text, written_beside
+from frostline.files import (
+    TooLargeError,
+    holds_files,
+    leftovers,
+    read_json,
+    read_yaml,
+    write_json,
+    write_text,
+    written_beside,
+)
+from frostline.training import Run
 
 
 def test_a_file_is_replaced_whole_or_not_at_all(tmp_path: Path) -> None:
@@ -37,6 +47,20 @@ def test_what_a_killed_process_left_is_told_from_files_of_the_user(tmp_path: Pat
 def test_json_has_no_nan(tmp_path: Path) -> None:
     write_json(tmp_path / "x.json", {"a": float("nan"), "b": [float("inf"), 1.5], 3: ("é",)})
     assert json.loads((tmp_path / "x.json").read_text()) == {"a": None, "b": [None, 1.5], "3": ["é"]}
+
+
+def test_json_is_read_up_to_a_size_and_a_depth(tmp_path: Path) -> None:
+    write_json(tmp_path / "a.json", {"ä": [1, None]})
+    size = (tmp_path / "a.json").stat().st_size
+    assert read_json(tmp_path / "a.json", size) == {"ä": [1, None]}
+    with pytest.raises(TooLargeError, match="larger than"):
+        read_json(tmp_path / "a.json", size - 1)
+    (tmp_path / "run.json").write_text("[" * 200_000)
+    with pytest.raises(ValueError, match="too deep"):
+        read_json(tmp_path / "run.json")
+    assert Run.open(tmp_path) is None
+    with pytest.raises(TooLargeError, match="a device"):
+        read_json(Path("/dev/zero"))
 
 
 def test_the_mode_is_that_of_any_new_file(tmp_path: Path) -> None:

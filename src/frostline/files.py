@@ -134,6 +134,9 @@ MOST_YAML_NODES = 500_000
 MOST_TEXT_BYTES = 64 * 2**20
 """Of a label file, a table of a run, a list of images."""
 
+MOST_INDEX_BYTES = 512 * 2**20
+"""Of a record that has an entry an image: half a kilobyte each, for a million of them."""
+
 MOST_LINE_BYTES = 2**20
 """A row of numbers is shorter, and a longer one would take fifty times its size once it is split."""
 
@@ -179,6 +182,25 @@ def read_lines(path: Path, most: int = MOST_TEXT_BYTES, encoding: str = "utf-8-s
     if len(data) > MOST_LINE_BYTES and max(map(len, data.split(b"\n"))) > MOST_LINE_BYTES:
         raise TooLargeError(f"{path}: a line of it is longer than {MOST_LINE_BYTES // 2**20} MiB")
     return data.decode(encoding).splitlines()
+
+
+def read_json(path: Path, most: int = MOST_TEXT_BYTES, encoding: str = "utf-8") -> Any:
+    """Read a JSON file.
+
+    Args:
+        path: the file.
+        most: bytes.
+        encoding: of the text.
+
+    Raises:
+        TooLargeError: it has more, or is a device.
+        OSError: it cannot be read.
+        ValueError: it is no JSON, or nested deeper than Python follows.
+    """
+    try:
+        return json.loads(read_bounded(path, most).decode(encoding))
+    except RecursionError:
+        raise ValueError("nested too deep") from None
 
 
 def parse_yaml(text: str, *, unique: bool = True) -> Any:

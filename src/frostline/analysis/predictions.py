@@ -160,7 +160,7 @@ def _settings(metadata: Mapping[str, str], path: Path) -> PredictionSettings:
         read: dict[str, Any] = {key: json.loads(metadata[key]) for key in ("max_det", "conf", "iou", "names")}
         names = {int(key): str(name) for key, name in read["names"].items()}
         return PredictionSettings(int(read["max_det"]), float(read["conf"]), float(read["iou"]), names)
-    except (KeyError, ValueError, TypeError, AttributeError) as error:
+    except (KeyError, ValueError, TypeError, AttributeError, RecursionError) as error:
         raise InputError(f"{path}: its metadata lacks max_det, conf, iou or names; evaluate the run again") from error
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import math
 import os
@@ -20,7 +19,7 @@ import yaml
 
 from frostline.analysis.curves import epoch_seconds, read_results
 from frostline.errors import InputError
-from frostline.files import MOST_YAML_BYTES, parse_yaml, read_bounded
+from frostline.files import MOST_YAML_BYTES, parse_yaml, read_bounded, read_json
 
 logger = logging.getLogger(__name__)
 
@@ -285,10 +284,10 @@ def _arm_folder(run: RunFolder) -> Path:
 
 def _read_json(path: Path) -> Mapping[str, Any]:
     try:
-        value = json.loads(read_bounded(path).decode("utf-8"))
+        value = read_json(path)
     except FileNotFoundError:
         return {}
-    except (OSError, ValueError, RecursionError) as error:
+    except (OSError, ValueError) as error:
         raise InputError(f"{path}: cannot be read as JSON ({error})") from error
     if not isinstance(value, dict):
         raise InputError(f"{path}: expected a JSON object")

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from ultralytics.utils import LOCAL_RANK, LOGGER, NUM_THREADS, TQDM
 
-from frostline.files import leftovers, locked, write_json, written_beside
+from frostline.files import MOST_INDEX_BYTES, leftovers, locked, read_json, write_json, written_beside
 
 LAYOUT = "frostline decoded images 1"
 """In every index: another layout of the files is another name."""
@@ -149,7 +149,7 @@ def _state(path: Path) -> list[Any]:
 
 def _read(path: Path) -> dict[str, Any] | None:
     try:
-        index = json.loads(path.read_text(encoding="utf-8"))
+        index = read_json(path, MOST_INDEX_BYTES)
     except (OSError, ValueError):
         return None
     return index if isinstance(index, dict) and index.get("layout") == LAYOUT else None

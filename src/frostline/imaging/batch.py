@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from frostline.errors import InputError
-from frostline.files import holds_files, write_json
+from frostline.files import MOST_INDEX_BYTES, holds_files, read_json, write_json
 from frostline.imaging.folders import remove_leftovers
 from frostline.imaging.parallel import each
 
@@ -160,7 +160,7 @@ def _load(dst: Path, record: str, parameters: dict[str, Any]) -> tuple[dict[str,
             raise InputError(f"{dst}: is not empty and has no {record}; choose a new folder")
         return {}, True
     try:
-        content = json.loads(file.read_text(encoding="utf-8"))
+        content = read_json(file, MOST_INDEX_BYTES)
         images, known = dict(content["images"]), (content["version"], content["parameters"])
     except (OSError, ValueError, KeyError, TypeError):
         raise InputError(f"{file}: not a record of Frostline; remove it or choose a new folder") from None

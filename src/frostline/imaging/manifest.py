@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from frostline.errors import InputError
-from frostline.files import write_json
+from frostline.files import MOST_INDEX_BYTES, read_json, write_json
 
 NAME = "chroma.json"
 VERSION = 1
@@ -80,7 +79,7 @@ def load(folder: Path) -> Manifest | None:
     if not file.is_file():
         return None
     try:
-        content = json.loads(file.read_text(encoding="utf-8"))
+        content = read_json(file, MOST_INDEX_BYTES)
         if content.pop("version") != VERSION:
             raise ValueError
         source_folder = content.pop("source_folder", None)

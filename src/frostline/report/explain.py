@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import html
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +18,7 @@ from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
 from frostline.errors import InputError
-from frostline.files import holds_files, write_json, write_text
+from frostline.files import holds_files, read_json, write_json, write_text
 from frostline.probing.activation import ActivationMaps
 from frostline.probing.explaining import ExplainedImage, Explanation
 from frostline.report.canvas import blank_figure, save_figure
@@ -58,7 +57,7 @@ def open_folder(out: Path) -> None:
             raise InputError(f"{out}: is not empty and has no {RECORD}; choose another folder with --out")
         return
     try:
-        files = [str(name) for name in json.loads(record.read_text(encoding="utf-8"))["files"]]
+        files = [str(name) for name in read_json(record)["files"]]
     except (OSError, ValueError, KeyError, TypeError):
         raise InputError(f"{record}: not a record of explanations; remove it or choose another folder") from None
     for name in files:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 import polars as pl
 
 from frostline.analysis.evidence import Evidence
+from frostline.files import read_json
 from frostline.report.chartparts import shown_arms, styled
 from frostline.report.model import Chart, Column, Table
 from frostline.report.palette import arm_styles
@@ -40,7 +40,7 @@ def read_record(evidence: Evidence) -> dict[str, Any] | None:
         folders += [run.path, *list(run.path.resolve().parents)[:2]]
     for folder in dict.fromkeys(map(Path, folders)):
         try:
-            record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
+            record = read_json(folder / RECORD)
         except (OSError, ValueError):
             continue
         if isinstance(record, dict) and record.get("version") == _VERSION:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from frostline.analysis.panels import Advance
 from frostline.errors import InputError
-from frostline.files import holds_files, write_bytes, write_json, write_text
+from frostline.files import holds_files, read_json, write_bytes, write_json, write_text
 from frostline.report.diagnoses import Diagnosis
 from frostline.report.drawing import Drawn, draw_all
 from frostline.report.page import Diagnosis as Finding
@@ -111,7 +110,7 @@ def _earlier(folder: Path) -> set[str]:
     if not holds_files(folder):
         return set()
     try:
-        record: Any = json.loads((folder / RECORD).read_text(encoding="utf-8"))
+        record: Any = read_json(folder / RECORD)
         names = record["files"]
     except (OSError, ValueError, KeyError, TypeError):
         raise InputError(f"{folder}: holds files and no report of ours; choose another folder with --out") from None

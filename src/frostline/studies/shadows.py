@@ -22,7 +22,7 @@ from frostline.analysis.stress import StressScorer
 from frostline.datasets import Dataset, load_dataset
 from frostline.datasets.sources import LightSource, LightSources, find_sources
 from frostline.errors import InputError
-from frostline.files import write_json
+from frostline.files import read_json, write_json
 from frostline.imaging import read_grey, read_linear
 from frostline.imaging.lighting import (
     ESTIMATE_BOUNDS,
@@ -250,7 +250,7 @@ def _evaluated(job: Job, data: StressedData, place: Path, device: str | None) ->
     request["checkpoint"] = request["checkpoint"]["sha256"]
     if place.is_file() and mark.is_file():
         try:
-            if json.loads(mark.read_text(encoding="utf-8")) == request:
+            if read_json(mark) == request:
                 return read_predictions(place)
         except (ValueError, InputError):
             pass  # cut off or of another version: made again

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ from ultralytics.nn.tasks import load_checkpoint
 
 from frostline.datasets import EIGHT_BITS, PixelFormat
 from frostline.errors import InputError
-from frostline.files import read_yaml
+from frostline.files import read_json, read_yaml
 from frostline.freezing import find_layers
 from frostline.training.checkpoints import locate_model, open_checkpoint
 from frostline.training.machine import hushed
@@ -64,7 +63,7 @@ def run_facts(weights: Path) -> RunFacts:
         folders.append(folders[-1].parent)
     for folder in folders:
         try:
-            record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
+            record = read_json(folder / RECORD)
             pixels = record.get("pixels")
             return RunFacts(None if pixels is None else PixelFormat.from_dict(pixels), _whole(record.get("imgsz")))
         except (OSError, ValueError, TypeError, AttributeError):

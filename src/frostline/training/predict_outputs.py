@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import deque
 from collections.abc import Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -16,7 +15,7 @@ from numpy.typing import NDArray
 from frostline.datasets.draw import overlay, tone_map
 from frostline.datasets.rows import Row
 from frostline.errors import InputError
-from frostline.files import holds_files, write_json, write_text
+from frostline.files import holds_files, read_json, write_json, write_text
 from frostline.imaging import write_png8
 from frostline.training.machine import usable_cpus
 from frostline.training.predict_sources import Source
@@ -231,7 +230,7 @@ def _earlier(out: Path) -> list[str]:
             raise InputError(f"{out}: is not empty and has no {RECORD}; choose another folder with --out")
         return []
     try:
-        content = json.loads(file.read_text(encoding="utf-8"))
+        content = read_json(file)
         if content["version"] != _VERSION:
             raise ValueError
         return [str(name) for name in content["files"]]

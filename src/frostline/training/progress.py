@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from frostline.files import write_json
+from frostline.files import read_json, write_json
 from frostline.freezing import Audit, Freeze, describe_indices
 from frostline.freezing.bound import Decision, EpochSignals
 from frostline.training.intervals import Interval
@@ -65,7 +64,7 @@ class Progress:
     def load(cls, folder: Path) -> Progress | None:
         """Read a stage's `progress.json`; None where there is none or it cannot be read."""
         try:
-            values = json.loads((folder / FILE).read_text(encoding="utf-8"))
+            values = read_json(folder / FILE)
             freeze: dict[str, Any] = {
                 key: tuple(v) if isinstance(v, list) else v for key, v in values.pop("freeze").items()
             }

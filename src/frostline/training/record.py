@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
+
+from frostline.files import read_json
 
 logger = logging.getLogger(__name__)
 RECORD = "run.json"
@@ -49,7 +50,7 @@ class Run:
     def open(cls, folder: str | Path) -> Run | None:
         """Read a run folder; None where there is no readable `run.json`."""
         try:
-            record = json.loads((Path(folder) / RECORD).read_text(encoding="utf-8"))
+            record = read_json(Path(folder) / RECORD)
         except (OSError, ValueError):
             return None
         return cls(Path(folder), record) if isinstance(record, dict) else None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Any
 
 from frostline.analysis.predictions import write_predictions
 from frostline.datasets.image_cache import ImageCache
-from frostline.files import leftovers, write_json
+from frostline.files import leftovers, read_json, write_json
 from frostline.freezing import Audit, Stage, check_saved, check_trained
 from frostline.training.arithmetic import Arithmetic
 from frostline.training.checkpoints import saved_tensors
@@ -154,7 +153,7 @@ def read_stage(folder: Path) -> StageResult | None:
     """Read a finished stage; None where it is not finished."""
     progress = Progress.load(folder)
     try:
-        record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
+        record = read_json(folder / RECORD)
         if progress is None or not best_weights(folder).is_file():
             return None
         return StageResult(

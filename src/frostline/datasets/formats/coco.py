@@ -17,7 +17,7 @@ from typing import Any
 from frostline.datasets.dataset import IMAGE_SUFFIXES
 from frostline.datasets.formats.found import Found, Item, Record
 from frostline.errors import InputError
-from frostline.files import TooLargeError, read_bounded
+from frostline.files import TooLargeError, read_json
 
 MOST_BYTES = 2**30
 """Of a COCO file; that of its training split has 450 MB."""
@@ -80,10 +80,10 @@ def _folders(file: Path) -> list[Path]:
 
 def _content(file: Path) -> dict[str, Any]:
     try:
-        content = json.loads(read_bounded(file, MOST_BYTES).decode("utf-8-sig"))
+        content = read_json(file, MOST_BYTES, "utf-8-sig")
     except TooLargeError:
         raise
-    except (OSError, ValueError, RecursionError) as error:
+    except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not JSON in UTF-8"
         raise InputError(f"{file}: cannot be read ({reason}); replace it") from error
     if not isinstance(content, dict):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections import Counter
 from pathlib import Path, PureWindowsPath
@@ -12,7 +11,7 @@ from frostline.datasets.dataset import IMAGE_SUFFIXES
 from frostline.datasets.formats.found import Box, Found, Item, Record, image_name
 from frostline.datasets.outside import ALLOW_ADVICE, leads_outside, outside_allowed
 from frostline.errors import InputError
-from frostline.files import TooLargeError, read_bounded
+from frostline.files import TooLargeError, read_json
 
 _POINTS = {"rectangle": 2, "polygon": 3}
 
@@ -62,10 +61,10 @@ def read_labelme(src: Path, keep_empty: bool = False) -> Found:
 
 def _content(file: Path) -> dict[str, Any]:
     try:
-        content = json.loads(read_bounded(file).decode("utf-8-sig"))
+        content = read_json(file, encoding="utf-8-sig")
     except TooLargeError:
         raise
-    except (OSError, ValueError, RecursionError) as error:
+    except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not JSON in UTF-8"
         raise InputError(f"{file}: cannot be read ({reason}); replace or remove it") from error
     return content if isinstance(content, dict) else {}

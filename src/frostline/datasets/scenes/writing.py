@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ import yaml
 from frostline.datasets.scenes.layout import CLASSES
 from frostline.datasets.scenes.render import Scene, check_size, render_scene
 from frostline.errors import InputError
-from frostline.files import write_json, write_text
+from frostline.files import read_json, write_json, write_text
 from frostline.imaging import linear_to_srgb, write_png8, write_tiff16
 from frostline.imaging.parallel import each, worker_count
 
@@ -119,7 +118,7 @@ def _complete(out: Path, parameters: dict[str, Any], tasks: list[_Task]) -> bool
     if not out.is_dir() or not any(out.iterdir()):
         return False
     try:
-        found = json.loads((out / PARAMETERS).read_text(encoding="utf-8"))
+        found = read_json(out / PARAMETERS)
     except (OSError, ValueError):
         raise InputError(f"{out}: is not empty and holds no scenes; choose a new folder") from None
     if found != parameters:

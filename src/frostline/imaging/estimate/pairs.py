@@ -5,7 +5,6 @@ After Maxwell, Friedhoff and Smith, "A Bi-Illuminant Dichromatic Reflection Mode
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from frostline.errors import InputError
+from frostline.files import MOST_INDEX_BYTES, read_json
 from frostline.imaging.chroma import log_rgb
 from frostline.imaging.estimate.pixels import CLIPPED, NOISE_FLOOR
 from frostline.imaging.estimate.result import Estimate, PairEvidence, Vectors, no_evidence
@@ -80,7 +80,7 @@ def read_points(file: Path) -> dict[str, list[tuple[Point, Point]]]:
         InputError: if the file is missing, is not of that form, or holds no pair.
     """
     try:
-        content = json.loads(file.read_text(encoding="utf-8"))
+        content = read_json(file, MOST_INDEX_BYTES)
         pairs = {
             str(stem): [(_point(pair["lit"]), _point(pair["shadow"])) for pair in listed]
             for stem, listed in content.items()

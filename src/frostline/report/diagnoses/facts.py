@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ import yaml
 
 from frostline.analysis import METRICS, Evidence, RunFolder
 from frostline.errors import InputError
-from frostline.files import MOST_YAML_BYTES, parse_yaml, read_bounded
+from frostline.files import MOST_YAML_BYTES, parse_yaml, read_bounded, read_json
 from frostline.report.diagnoses.model import Diagnosis, Severity
 
 FITNESS = "mAP50-95"
@@ -234,8 +233,8 @@ def _is_number(value: Any) -> TypeGuard[int | float]:
 
 def _json(path: Path) -> Mapping[str, Any]:
     try:
-        content = json.loads(read_bounded(path).decode("utf-8"))
-    except (OSError, ValueError, RecursionError):
+        content = read_json(path)
+    except (OSError, ValueError):
         return {}
     return content if isinstance(content, Mapping) else {}
 

@@ -5,14 +5,13 @@ SLURM is asked through its own programs, squeue, sacct and scancel, each called 
 
 from __future__ import annotations
 
-import json
 import subprocess
 import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from frostline.files import write_json
+from frostline.files import read_json, write_json
 
 FOLDER = "submitted"
 ASK_SECONDS = 10.0
@@ -182,7 +181,7 @@ class Submissions:
         found = {}
         for file in sorted(self.folder.glob("*@*.json")):
             try:
-                record = json.loads(file.read_text(encoding="utf-8"))
+                record = read_json(file)
                 found[file.stem.replace("@", "/")] = Submission(str(record["job"]), str(record["name"]))
             except (OSError, ValueError, KeyError, TypeError):
                 continue

@@ -12,6 +12,7 @@ from typing import Any
 
 from frostline.datasets import PixelFormat
 from frostline.errors import InputError
+from frostline.files import read_json
 from frostline.training.pretraining.settings import Pretraining
 
 CHECKPOINT, RECORD = "pretrained.pt", "pretrain.json"
@@ -40,7 +41,7 @@ class Kept:
     def open(cls, folder: Path) -> Kept | None:
         """Read a pretraining's folder; None where it is not whole."""
         try:
-            record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
+            record = read_json(folder / RECORD)
         except (OSError, ValueError):
             return None
         return cls(folder, record) if isinstance(record, dict) and (folder / CHECKPOINT).is_file() else None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 import logging
 import os
 from collections.abc import Callable, Iterable, Mapping
@@ -11,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from frostline.files import write_json
+from frostline.files import read_json, write_json
 from frostline.training.tracking.base import Callbacks, Track, environment, stage_callbacks
 
 logger = logging.getLogger(__name__)
@@ -104,7 +103,7 @@ class MlflowTracker:
 
     def _known(self) -> tuple[str, dict[str, str]] | None:
         try:
-            value = json.loads((self.folder / KNOWN).read_text(encoding="utf-8"))["mlflow"]
+            value = read_json(self.folder / KNOWN)["mlflow"]
             self.client.get_run(value["run"])
             return str(value["run"]), dict(value["stages"])
         except Exception:  # no such file, or another store that does not know the run
