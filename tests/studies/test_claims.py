@@ -82,6 +82,22 @@ def test_what_a_kill_left_between_two_steps_is_removed_once_it_is_old(tmp_path: 
     assert [path.name for path in claims.folder.glob(".*")] == [".new-at-work"]
 
 
+def test_stale_claims_are_removed_and_live_ones_stay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    claims = Claims(tmp_path)
+    elsewhere(monkeypatch, claims)
+    age(claims, 130)
+    killed = Holder("here", 2**22 + 1, 1.0, module._place())
+    (claims.folder / "b@seed0").mkdir()
+    (claims.folder / "b@seed0" / killed.new_name()).touch()
+    kept = claims.take("c/seed0")
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "_place", lambda: "0123456789abcdef")
+        claims.take("d/seed0")
+    claims.tidy()
+    assert {path.name for path in claims.folder.iterdir()} == {"c@seed0", "d@seed0"} and kept.touch()
+    claims.take(LABEL)
+
+
 def test_a_claim_of_another_machine_is_taken_over_after_its_time(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -268,6 +268,7 @@ class Study:
             arithmetic_on(device, planned.spec, ready, tracked=tracked)
         if not (self.folder / FILE).exists():
             write_text(self.folder / FILE, self.file.to_yaml())
+        Claims(self.folder).tidy()
         return prepared
 
     def run_one(
