@@ -50,7 +50,9 @@ def draw(path: Path, found: dict[str, Any], args: argparse.Namespace) -> Path:
             look: dict[str, Any] = {"color": styles[side].colour, "marker": styles[side].marker, "markersize": 5}
             left.plot(at, [row["seconds"] for row in own], linewidth=1.8, label=LABELS[side], **look)
             predicted = [row["predicted"] for row in own]
-            left.plot(at, predicted, color=styles[side].colour, linewidth=1, linestyle=(0, (4, 3)), label="by FLOPs")
+            if key != "arms" or side == rows[-1]["side"]:  # one line for both ways
+                colour = "#555555" if key == "arms" else styles[side].colour
+                left.plot(at, predicted, color=colour, linewidth=1, linestyle=(0, (4, 3)), label="by FLOPs")
             right.plot(at, [row["megabytes"] for row in own], linewidth=1.8, **look)
         left.set(title="seconds for 100 training images", xlabel=AXES[key])
         right.set(title="peak memory, MiB", xlabel=AXES[key])
@@ -75,6 +77,7 @@ def caption(found: dict[str, Any], args: argparse.Namespace) -> str:
         f"{Path(args.model).name}, {size}batch {args.batch}, {args.device}; medians of {args.steps - 2} steps, "
         "loading included, validation not."
         if found["key"] != "arms"
-        else f"{FORMULA} drawn through one arm.\n{Path(args.model).name}, {size}batch {args.batch}, {args.device}; "
-        "an epoch of all arms, for 100 images; loading and validation included."
+        else f"{FORMULA} drawn through the mean of both ways for one arm, which are the same work.\n"
+        f"{Path(args.model).name}, {size}batch {args.batch}, {args.device}; an epoch of all arms, for 100 images; "
+        "loading and validation included."
     )
