@@ -21,7 +21,6 @@ def main() -> None:
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--depths", default="0,3,4,5,6", help="0 freezes nothing")
     parser.add_argument("--close-mosaic", type=int, default=10, help="last epochs without mosaic")
-    parser.add_argument("--plots", action="store_true", help="draw what Ultralytics draws by default")
     parser.add_argument("--project", required=True)
     args = parser.parse_args()
 
@@ -32,7 +31,7 @@ def main() -> None:
         begun = time.perf_counter()
         results = YOLO(args.model).train(
             data=args.data, imgsz=args.imgsz, batch=args.batch, epochs=args.epochs, device=args.device,
-            optimizer="SGD", seed=0, plots=args.plots, hsv_h=0.0, hsv_s=0.0, freeze=depth or None,
+            optimizer="SGD", seed=0, plots=False, hsv_h=0.0, hsv_s=0.0, freeze=depth or None,
             close_mosaic=args.close_mosaic,
             project=str(Path(args.project).resolve()), name=f"freeze_{depth}", exist_ok=True,
         )  # fmt: skip

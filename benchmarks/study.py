@@ -7,8 +7,7 @@ seconds of the study, seconds of an epoch with the deepest freeze, and peak memo
     python benchmarks/study.py --model weights.pt --data data.yaml    # your own
     python benchmarks/study.py --workloads 320,320+mosaic,640 --repeats 3,3,1
 
-A workload is an image size; `+mosaic` sets `close_mosaic=0`, without which runs of ten epochs or fewer see no mosaic;
-`+plots` lets both sides draw their pictures, as they do by default.
+A workload is an image size; `+mosaic` sets `close_mosaic=0`, without which runs of ten epochs or fewer see no mosaic.
 """
 
 from __future__ import annotations
@@ -36,18 +35,16 @@ PLAIN, OURS = "plain Ultralytics", "Frostline"
 class Workload:
     imgsz: int
     mosaic: bool
-    plots: bool
 
     @classmethod
     def parse(cls, text: str) -> Workload:
-        size, *more = text.split("+")
-        if not size.isdigit() or not {*more} <= {"mosaic", "plots"}:
-            sys.exit(f"workload '{text}': expected an image size such as 320, 320+mosaic or 320+plots")
-        return cls(int(size), "mosaic" in more, "plots" in more)
+        size, _, more = text.partition("+")
+        if not size.isdigit() or more not in ("", "mosaic"):
+            sys.exit(f"workload '{text}': expected an image size such as 320, or 320+mosaic")
+        return cls(int(size), more == "mosaic")
 
     def __str__(self) -> str:
-        more = ", mosaic to the end" * self.mosaic + ", pictures drawn" * self.plots
-        return f"{self.imgsz} px{more}"
+        return f"{self.imgsz} px{', mosaic to the end' if self.mosaic else ''}"
 
 
 @dataclass(frozen=True)
@@ -83,7 +80,7 @@ def plain(args: argparse.Namespace, work: Workload, project: Path) -> Measured:
         sys.executable, str(HERE / "plain_study.py"), "--model", args.model, "--data", args.data, "--imgsz",
         str(work.imgsz), "--batch", str(args.batch), "--epochs", str(args.epochs), "--device", args.device,
         "--depths", ",".join(["0", *args.depths.split(",")]), "--project", str(project),
-        *(["--close-mosaic", "0"] if work.mosaic else []), *(["--plots"] if work.plots else []),
+        *(["--close-mosaic", "0"] if work.mosaic else []),
     ]  # fmt: skip
     return measured(words, project.with_suffix(".log"), project / f"freeze_{deepest(args)}" / "results.csv")
 
@@ -92,7 +89,7 @@ def ours(args: argparse.Namespace, work: Workload, project: Path) -> Measured:
     words = [
         sys.executable, "-m", "frostline", "ablate", args.model, args.data, "--freeze-list", args.depths, "--epochs",
         str(args.epochs), "--imgsz", str(work.imgsz), "--batch", str(args.batch), "--device", args.device,
-        "--project", str(project), f"plots={str(work.plots).lower()}", "hsv_h=0", "hsv_s=0", *args.settings,
+        "--project", str(project), "plots=false", "hsv_h=0", "hsv_s=0", *args.settings,
         *(["close_mosaic=0"] if work.mosaic else []), *(["--together"] if args.together else []),
     ]  # fmt: skip
     if not args.model.endswith(".pt"):
@@ -139,7 +136,7 @@ def run(args: argparse.Namespace, work: Workload, repeats: int, place: Path) -> 
     found: dict[str, list[Measured]] = {name: [] for name, _ in sides}
     for repeat in range(repeats):
         for name, side in sides:
-            project = place / f"{name.split()[0]}{work.imgsz}{work.mosaic}{work.plots}{repeat}"
+            project = place / f"{name.split()[0]}{work.imgsz}{work.mosaic}{repeat}"
             found[name].append(side(args, work, project))
             print(f"{work}: {name}: {found[name][-1].study:.1f} s", flush=True)
             shutil.rmtree(project, ignore_errors=True)
