@@ -30,7 +30,6 @@ from frostline.freezing import (
     summarize_trainable_and_bn,
 )
 from frostline.training.checkpoints import count_transfer, saved_tensors
-from frostline.training.drawn import LABELS, draw_labels
 from frostline.training.evaluation import RecordingValidator
 from frostline.training.exact import ExactResume
 from frostline.training.features import FeatureStore
@@ -51,7 +50,7 @@ from frostline.training.saving import (
     trim_rows,
 )
 from frostline.training.teacher import check_untouched, exact_fingerprint, projectors_of, student_of, teacher_of
-from frostline.training.tracking.quiet import has_trackers, without_unasked
+from frostline.training.tracking.quiet import without_unasked
 
 
 class StageTrainer(RecoveringTrainer):
@@ -175,12 +174,6 @@ class StageTrainer(RecoveringTrainer):
         """Plot a batch, tone-mapped where it has more than 8 bits."""
         super().plot_training_samples(pictures(batch, self.pixels), ni)
 
-    def plot_training_labels(self) -> None:
-        """Plot the labels, or copy the plot of another run on them."""
-        labels, picture = self.train_loader.dataset.labels, self.save_dir / LABELS
-        if draw_labels(labels, self.data["names"], picture, self.job.images, super().plot_training_labels):
-            self.on_plot(picture)
-
     def build_optimizer(self, model: nn.Module, *args: Any, **kwargs: Any) -> torch.optim.Optimizer:
         """Apply the freeze to the last tensor, then build the optimizer over what trains, and nothing else."""
         assert self.freeze is not None
@@ -264,14 +257,10 @@ class StageTrainer(RecoveringTrainer):
         self.job.memory.sample()
 
     def get_validator(self) -> RecordingValidator:
-        """Return our validator, which lifts the time limit of NMS.
-
-        It draws for trackers alone: the evaluation of the best checkpoint draws the same files anew.
-        """
+        """Return our validator, which lifts the time limit of NMS."""
         validator = RecordingValidator(
             self.test_loader, save_dir=self.save_dir, args=copy(self.args), _callbacks=self.callbacks
         )
-        validator.args.plots = bool(self.args.plots) and has_trackers(self.callbacks)
         validator.pixels, validator.fused = self.pixels, self.job.arithmetic.fused_validation
         return validator
 

@@ -34,19 +34,6 @@ def without_unasked(callbacks: dict[str, list[Callable[..., Any]]]) -> None:
         callbacks[event] = [one for one in functions if not unasked(one)]
 
 
-def has_trackers(callbacks: Mapping[str, list[Callable[..., Any]]]) -> bool:
-    """Tell whether a run has callbacks of a tracker, asked for here or turned on in Ultralytics' settings.
-
-    Args:
-        callbacks: of a trainer, by event.
-    """
-    known = [one for functions in callbacks.values() for one in functions if not unasked(one)]
-    inside = [str(getattr(one, "__module__", "")) for one in known]
-    return any(hasattr(one, OURS) for one in known) or any(
-        name.startswith("ultralytics.utils.callbacks.") and not name.endswith(".base") for name in inside
-    )
-
-
 class Asked:
     """A callback that a run was asked to have.
 
