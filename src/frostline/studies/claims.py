@@ -163,10 +163,9 @@ class Claims:
 
     def tidy(self) -> None:
         """Remove stale claims, as of a process that was killed when its run had just finished, and what `take` left."""
-        now = self._now()
         for own in self.folder.glob("[!.]*"):
             for file, holder in _held(own):
-                if self._is_stale(file, holder, now):
+                if self._is_stale(file, holder):
                     with suppress(OSError):  # taken over meanwhile
                         file.unlink()
                         own.rmdir()
@@ -174,8 +173,9 @@ class Claims:
 
     def _tidy(self) -> None:
         """Remove what was killed between two steps of taking a claim; what is young may be another one's at work."""
-        now = self._now()
-        for left in (*self.folder.glob(".new-*"), *self.folder.glob(".clock-*")):
+        half = [*self.folder.glob(".new-*"), *self.folder.glob(".clock-*")]
+        now = self._now() if half else 0.0  # to ask for the time is to write a file
+        for left in half:
             with suppress(OSError):
                 if now - left.stat().st_mtime > self.stale:
                     shutil.rmtree(left) if left.is_dir() else left.unlink()
@@ -206,12 +206,12 @@ class Claims:
     def _path(self, label: str) -> Path:
         return self.folder / label.replace("/", "@")
 
-    def _is_stale(self, file: Path, holder: Holder, now: float | None = None) -> bool:
+    def _is_stale(self, file: Path, holder: Holder) -> bool:
         if holder.gone:
             return True
         try:
             # far in the future, too: the clock was set back since, and a holder that is alive dates it anew at once
-            return abs((self._now() if now is None else now) - file.stat().st_mtime) > self.stale
+            return abs(self._now() - file.stat().st_mtime) > self.stale
         except OSError:
             return True
 
