@@ -54,10 +54,11 @@ def test_operations_equal_torchs_own_count_layer_by_layer(name: str) -> None:
     assert [row.flops for row in fl.freezing.layer_table(module, 320).layers] == expected
 
 
-def test_a_look_at_a_model_imports_neither_torchs_compiler_nor_the_statistics() -> None:
+@pytest.mark.parametrize("name", ["yolov5n", "yolo11n"])  # the second has attention
+def test_a_look_at_a_model_imports_neither_torchs_compiler_nor_the_statistics(name: str) -> None:
     heavy = ("torch._dynamo", "sympy", "scipy.stats", "matplotlib", "polars")
     code = (
-        "import sys; sys.argv = ['frostline', 'layers', 'yolov5n.yaml']\n"
+        f"import sys; sys.argv = ['frostline', 'layers', '{name}.yaml']\n"
         "from frostline.cli import main\n"
         "try:\n    main()\nexcept SystemExit as end:\n    assert not end.code\n"
         f"print('HEAVY', [name for name in {heavy} if name in sys.modules])"

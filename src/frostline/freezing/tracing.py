@@ -55,8 +55,20 @@ def _like(tensor: torch.Tensor) -> torch.Tensor:
 
 
 def _sum(one: Any, other: Any) -> torch.Tensor | None:
+    if isinstance(other, int | float) and not isinstance(other, bool) and one.dtype.is_floating_point:
+        return _like(one)
     both = isinstance(one, torch.Tensor) and isinstance(other, torch.Tensor)
     return _like(one) if both and one.shape == other.shape and one.dtype == other.dtype else None
+
+
+def _product(one: torch.Tensor, other: torch.Tensor) -> torch.Tensor | None:
+    if one.shape[0] != other.shape[0] or one.shape[2] != other.shape[1] or one.dtype != other.dtype:
+        return None
+    return one.new_empty([*one.shape[:2], other.shape[2]])
+
+
+def _softmax(scores: torch.Tensor, _: Any, to_float: bool) -> torch.Tensor | None:
+    return None if to_float else _like(scores)
 
 
 def _normalization(image: torch.Tensor, *rest: Any) -> tuple[torch.Tensor, ...] | None:
@@ -116,6 +128,8 @@ _RULES: Mapping[Any, Callable[..., Any]] = {
     aten.sigmoid: _like,
     aten.add: _sum,
     aten.mul: _sum,
+    aten.bmm: _product,
+    aten._softmax: _softmax,
     aten.cat: _concatenation,
     aten.max_pool2d_with_indices: _pooling,
     aten.upsample_nearest2d: _upsampling,
