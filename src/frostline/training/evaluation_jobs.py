@@ -12,7 +12,7 @@ from frostline.datasets import Dataset, PixelFormat, check_labels, load_dataset,
 from frostline.datasets.headers import check_images
 from frostline.errors import InputError
 from frostline.training.checkpoints import check_trainable, open_checkpoint, rounded_imgsz
-from frostline.training.evaluation import PLAIN_ARGUMENTS
+from frostline.training.evaluation import ARGUMENTS
 from frostline.training.fingerprints import data_fingerprint, file_digest
 from frostline.training.predict_model import run_facts
 
@@ -141,7 +141,7 @@ def make_job(run: RunFolder, weights: Path, asked: Asked, read: dict[str, Datase
         "split": asked.split,
         "imgsz": imgsz,
         "batch": asked.batch or (given if isinstance(given, int) and given > 0 else BATCH),
-        "arguments": {key: value for key, value in settings.items() if key in PLAIN_ARGUMENTS and value is not None},
+        "arguments": {key: value for key, value in settings.items() if key in ARGUMENTS and value is not None},
     }
     elsewhere = asked.data is not None and (own is None or Path(str(own)).absolute() != dataset.yaml.absolute())
     return Job(run, weights, dataset, pixels, elsewhere, request)

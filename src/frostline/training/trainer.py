@@ -262,6 +262,7 @@ class StageTrainer(RecoveringTrainer):
             self.test_loader, save_dir=self.save_dir, args=copy(self.args), _callbacks=self.callbacks
         )
         validator.pixels, validator.fused = self.pixels, self.job.arithmetic.fused_validation
+        validator.channels_last = self.job.arithmetic.channels_last
         return validator
 
     def save_metrics(self, metrics: dict[str, float]) -> None:
