@@ -28,8 +28,8 @@ from ultralytics.utils.torch_utils import ModelEMA
 from frostline.freezing import Stage, apply_freeze, resolve_freeze
 from frostline.training.arithmetic import Arithmetic, bf16_instructions
 from frostline.training.folding import fused_copy
-from frostline.training.machine import usable_threads
 from frostline.training.network import follow_freeze, make_cheaper
+from frostline.training.threads import usable_threads
 
 CLASSES = 5
 

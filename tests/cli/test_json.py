@@ -38,5 +38,5 @@ def test_status_of_a_study(tmp_path: Path) -> None:
     study = ablation("m.pt", "d.yaml", (3,), {})
     (tmp_path / "study" / "study.yaml").write_text(study.to_yaml())
     done = run(tmp_path, "study", "status", "study", "--json")
-    assert "Creating new Ultralytics Settings" in done.stderr
+    assert done.stderr == "", "Ultralytics is not imported, which would say that it makes its settings"
     assert [row["status"] for row in json.loads(done.stdout)] == ["waiting", "waiting"]

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from freezing.toy import Detector
 from frostline import InputError
 from frostline.freezing import FreezePlan
-from frostline.freezing.bound import BoundStage, EpochSignals
+from frostline.freezing.bound import BoundStage
+from frostline.freezing.frozen import EpochSignals
 
 WEIGHTED = (0, 1, 3, 4)  # layer 2 of the toy has no weights
 

@@ -27,7 +27,7 @@ from frostline.studies import Study, StudyFile
 from frostline.studies.probed import probe_study
 from frostline.training import check_data, resolve_settings
 from frostline.training.images import to_device
-from frostline.training.prepare import build_model
+from frostline.training.preparing import build_model
 from frostline.training.spec import RunSpec
 
 pytestmark = pytest.mark.integration

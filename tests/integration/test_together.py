@@ -21,7 +21,7 @@ import frostline as fl
 from frostline.studies.together import group_runs
 from frostline.training import trainer as training
 from frostline.training.checkpoints import saved_tensors
-from frostline.training.prepare import build_model
+from frostline.training.preparing import build_model
 from frostline.training.room import free_bytes, held_bytes, step_bytes
 
 pytestmark = pytest.mark.integration

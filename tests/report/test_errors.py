@@ -14,7 +14,7 @@ from matplotlib.collections import QuadMesh
 from matplotlib.figure import Figure
 
 from frostline.analysis import estimate_arm, estimate_difference, find_runs, score_distribution, write_predictions
-from frostline.analysis.confusion import Confusion
+from frostline.analysis.confusing import Confusion
 from frostline.analysis.errors_tide import ERRORS
 from frostline.analysis.evidence import Evidence, gather
 from frostline.analysis.predictions import BOX, UNCLIPPED

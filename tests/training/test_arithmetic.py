@@ -9,7 +9,8 @@ import torch
 
 from frostline.errors import InputError
 from frostline.training import arithmetic
-from frostline.training.arithmetic import LEVERS, REFERENCE, choose_arithmetic, filling_memory, resolve_levers
+from frostline.training.arithmetic import choose_arithmetic, filling_memory
+from frostline.training.levers import LEVERS, REFERENCE, resolve_levers
 from frostline.training.settings import for_ultralytics, resolve_settings
 
 

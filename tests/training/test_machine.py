@@ -13,20 +13,17 @@ import torch
 from frostline import InputError
 from frostline.training.machine import (
     MemoryPeak,
-    asked_threads,
     busy_words,
     choose_device,
     describe_device,
     hushed,
     load_average,
     loader_workers,
-    lower_workers,
-    usable_cpus,
-    usable_threads,
     use_all_cores,
 )
 from frostline.training.power import powering_off
 from frostline.training.room import check_disk, momentum_buffers, run_bytes
+from frostline.training.threads import asked_threads, lower_workers, usable_cpus, usable_threads
 
 
 def test_every_usable_core_computes() -> None:

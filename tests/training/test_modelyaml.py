@@ -8,7 +8,7 @@ import torch
 from frostline import InputError
 from frostline.training import RunSpec, locate_model, open_model
 from frostline.training.checkpoints import rounded_imgsz
-from frostline.training.prepare import build_model
+from frostline.training.preparing import build_model
 
 
 @pytest.mark.parametrize(

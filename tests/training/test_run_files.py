@@ -11,11 +11,10 @@ from frostline.analysis import DetectionTable, PredictionSettings, write_predict
 from frostline.freezing import Freeze
 from frostline.training import Prepared, Transfer
 from frostline.training.collect import collect_stages, merge_curves
-from frostline.training.prepare import few_steps
+from frostline.training.preparing import few_steps
 from frostline.training.progress import Progress
-from frostline.training.run import plan_name
 from frostline.training.saving import WholeKeepingOne, last_time, trim_rows
-from frostline.training.spec import RunSpec, absolute, differences, layers_in_words, stage_tag
+from frostline.training.spec import RunSpec, absolute, differences, layers_in_words, plan_name, stage_tag
 from frostline.training.stage import StageResult
 
 

@@ -14,7 +14,8 @@ from typing import Any
 import polars as pl
 
 from frostline import __version__
-from frostline.analysis.curves import METRICS, best_epoch, epochs_to_fraction, metric_name
+from frostline.analysis.curves import best_epoch, epochs_to_fraction
+from frostline.analysis.metrics import METRICS, metric_name
 from frostline.analysis.runs import EVALUATION, RunFolder, find_whole_runs
 from frostline.errors import InputError, did_you_mean
 from frostline.files import write_json, written_beside
@@ -118,7 +119,7 @@ def compare(
 
     Args:
         paths: study, arm, run and plain Ultralytics folders, in any mix.
-        metrics: those of `curves.METRICS` whose columns come first; the others follow them.
+        metrics: those of `metrics.METRICS` whose columns come first; the others follow them.
         small_classes: names of classes whose AP50 is averaged into `AP50_small_classes`.
 
     Returns:

@@ -13,40 +13,15 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from frostline.errors import InputError, did_you_mean
+from frostline.analysis.metrics import ALIASES, METRICS
+from frostline.errors import InputError
 from frostline.files import MOST_LINE_BYTES, read_bounded
 
 logger = logging.getLogger(__name__)
 
-METRICS = ("mAP50", "mAP50-95", "precision", "recall")
-
-_ALIASES = {
-    "metrics/precision(B)": "precision",
-    "metrics/recall(B)": "recall",
-    "metrics/mAP50(B)": "mAP50",
-    "metrics/mAP50-95(B)": "mAP50-95",
-    # The YOLOv5 repository, before there was an Ultralytics package.
-    "metrics/precision": "precision",
-    "metrics/recall": "recall",
-    "metrics/mAP_0.5": "mAP50",
-    "metrics/mAP_0.5:0.95": "mAP50-95",
-}
 _ALWAYS = pl.Schema(
     {"epoch": pl.Int64(), "stage": pl.Int64(), "time": pl.Float64(), **dict.fromkeys(METRICS, pl.Float64())}
 )
-
-
-def metric_name(word: str) -> str:
-    """Return the one of `METRICS` that a word means, in any case or as Ultralytics spells it in `results.csv`.
-
-    Raises:
-        InputError: no such metric.
-    """
-    known = {name.lower(): name for name in METRICS} | {raw.lower(): name for raw, name in _ALIASES.items()}
-    name = known.get(word.strip().lower())
-    if name is None:
-        raise InputError(f"unknown metric '{word}'{did_you_mean(word, METRICS)} (known: {', '.join(METRICS)})")
-    return name
 
 
 _MOST_EPOCHS = 10**9
@@ -68,7 +43,7 @@ def read_results(path: Path) -> pl.DataFrame:
         InputError: the file is missing, empty, ragged, or holds something that is not a number.
     """
     header, rows = _rows(path)
-    names = [_ALIASES.get(name, name) for name in header]
+    names = [ALIASES.get(name, name) for name in header]
     if "epoch" not in names or len(set(names)) != len(names):
         raise InputError(f"{path}: not a results.csv of Ultralytics; expected a column 'epoch' and no name twice")
     table = _numbers(path, names, rows)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from frostline.analysis.ap import Ranking, mean_over_classes, precision_table, rank_matches
 from frostline.analysis.blocks import Blocks, in_blocks
 from frostline.analysis.compiling import compiled
-from frostline.analysis.confusion import box_iou, image_groups
+from frostline.analysis.confusing import box_iou, image_groups
 from frostline.analysis.matching import TRUE, Boxes, Matches
 
 ERRORS = ("classification", "localisation", "both", "duplicate", "background", "missed")

@@ -15,7 +15,6 @@ import polars as pl
 
 from frostline.analysis.comparing import headline
 from frostline.analysis.convergence import epochs_to_90, seconds_an_epoch
-from frostline.analysis.curves import METRICS
 from frostline.analysis.evidence import Evidence
 from frostline.analysis.inference import (
     ONE_POINT,
@@ -28,6 +27,7 @@ from frostline.analysis.inference import (
     verdict,
 )
 from frostline.analysis.intervals import Estimate
+from frostline.analysis.metrics import METRICS
 from frostline.analysis.runs import RunFolder
 from frostline.analysis.seeds import SeedMean, needed, seed_difference
 
@@ -35,7 +35,6 @@ MAIN = "ultralytics/mAP50-95"
 """The metric that decides: Ultralytics chooses `best.pt` by it."""
 
 _SIZES = ("AP_small", "AP_medium", "AP_large")
-LOWER_IS_BETTER = frozenset({"epochs_to_90", "epoch_seconds"})
 _FROM_RUNS = {"epochs_to_90": epochs_to_90, "epoch_seconds": seconds_an_epoch}
 
 _Row = dict[str, Any]

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from frostline.analysis.compiling import compiled
 from frostline.analysis.confidence import confidence_curves
-from frostline.analysis.confusion import box_iou, image_groups
+from frostline.analysis.confusing import box_iou, image_groups
 from frostline.analysis.matching import Boxes, Matches
 from frostline.analysis.runs import RunFolder
 from frostline.errors import InputError

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from frostline.analysis.compiling import compiled
-from frostline.analysis.confusion import box_iou, image_groups
+from frostline.analysis.confusing import box_iou, image_groups
 from frostline.analysis.matching import TRUE, Matches
 
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from frostline.analysis.ap import PrecisionTable, mean_over_classes, precision_table, rank_matches
 from frostline.analysis.blocks import in_blocks
 from frostline.analysis.confidence import best_f1_table, false_counts
-from frostline.analysis.confusion import confusion, confusion_rates
+from frostline.analysis.confusing import confusion, confusion_rates
 from frostline.analysis.errors_tide import ERRORS, gain_table, tide_errors
 from frostline.analysis.matching import AREAS, match_coco, match_ultralytics, read_boxes
 from frostline.analysis.predictions import Predictions, read_predictions

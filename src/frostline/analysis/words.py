@@ -11,8 +11,9 @@ import polars as pl
 from frostline.analysis.convergence import convergence_frame, cost_frame
 from frostline.analysis.depth import FrostLine, frost_line
 from frostline.analysis.evidence import Evidence
-from frostline.analysis.findings import LOWER_IS_BETTER, arm_frame, cautions, hypothesis_frame, needed_frame
+from frostline.analysis.findings import arm_frame, cautions, hypothesis_frame, needed_frame
 from frostline.analysis.inference import ONE_POINT
+from frostline.analysis.metrics import LOWER_IS_BETTER
 
 LEVEL = 0.05
 _METRIC = "mAP50-95"

@@ -75,7 +75,7 @@ def _as_dict(model: str, table: LayerTable, freeze: Freeze | None) -> dict[str, 
 
 def _touched(freeze: Freeze) -> dict[int, str]:
     """Tell for each layer that the plan touches whether it is frozen whole or in part."""
-    from frostline.freezing.layers import layer_index
+    from frostline.freezing.selectors import layer_index
 
     touched = {layer_index(name): "partly" for name in freeze.frozen}
     return {**touched, **dict.fromkeys(freeze.selected_layers, "yes")}

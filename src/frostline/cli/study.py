@@ -79,13 +79,9 @@ def status(
 
         frostline study status runs/freeze-depth
     """
-    from frostline.cli.console import pure_stdout
+    from frostline.cli.queued import queue_of
 
-    with pure_stdout(as_json):
-        from frostline.cli.queued import queue_of
-
-        states = _opened(folder).states()
-        queue = queue_of(folder)
+    states, queue = _opened(folder).states(), queue_of(folder)
     if as_json:
         told = [{**vars(s), "folder": str(s.folder), "job": queue.to_dict(s.label)} for s in states]
         typer.echo(json.dumps(told, indent=2))
@@ -144,4 +140,4 @@ def _opened(folder: Path) -> Study:
         raise InputError(f"{folder}: no such folder")
     from frostline.studies import Study
 
-    return Study.from_yaml(folder)
+    return Study.look(folder)

@@ -3,78 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Any
 
 from torch import nn
 from torch.utils.hooks import RemovableHandle
 
 from frostline.errors import InputError
-from frostline.freezing.layers import find_layers, is_fixed, layer_index
-from frostline.freezing.selectors import Selection, describe_indices, select
+from frostline.freezing.frozen import Freeze
+from frostline.freezing.layers import find_layers, is_fixed
+from frostline.freezing.selecting import select
+from frostline.freezing.selectors import Selection
 from frostline.freezing.stage import Stage
 
 BatchNorm = nn.modules.batchnorm._BatchNorm
-
-
-@dataclass(frozen=True)
-class Freeze:
-    """What a stage freezes in one model. Names are dotted and start below the layer list (`0.conv.weight`).
-
-    Attributes:
-        selected_layers: layers that the stage picks whole, with or without parameters of their own.
-        total_layers: layers of the model.
-        frozen: parameters that do not train.
-        trainable: parameters that train.
-        fixed: parameters that never train by design (DFL); in neither of the above.
-        kept_fresh: parameters in the selection that stay trainable because they did not come from the checkpoint whole.
-        batchnorms: BatchNorm modules held in eval mode.
-        frozen_count: number of frozen weights.
-        trainable_count: number of trainable weights.
-        fixed_count: number of fixed weights.
-    """
-
-    selected_layers: tuple[int, ...]
-    total_layers: int
-    frozen: tuple[str, ...]
-    trainable: tuple[str, ...]
-    fixed: tuple[str, ...]
-    kept_fresh: tuple[str, ...]
-    batchnorms: tuple[str, ...]
-    frozen_count: int
-    trainable_count: int
-    fixed_count: int
-
-    @property
-    def frozen_share(self) -> float:
-        """Share of the model's parameters that is frozen, 0 to 1 (fixed ones count as part of the model)."""
-        return self.frozen_count / max(self.frozen_count + self.trainable_count + self.fixed_count, 1)
-
-    @property
-    def depth(self) -> int | None:
-        """Number of leading layers frozen, if they are frozen whole and nothing else is; else None."""
-        count = len(self.selected_layers)
-        if self.selected_layers != tuple(range(count)) or self.kept_fresh:
-            return None
-        return count if all(layer_index(name) < count for name in self.frozen) else None
-
-    @property
-    def trainable_layers(self) -> tuple[int, ...]:
-        """Layers with at least one trainable parameter."""
-        return tuple(sorted({layer_index(name) for name in self.trainable}))
-
-    def describe(self) -> str:
-        """Say in one line what is frozen."""
-        parts = sorted({layer_index(name) for name in self.frozen} - set(self.selected_layers))
-        partly = f" and parts of {describe_indices(parts)}" if parts else ""
-        text = (
-            f"frozen layers {describe_indices(self.selected_layers)}{partly} of {self.total_layers}: "
-            f"{self.frozen_count:,} of {self.frozen_count + self.trainable_count + self.fixed_count:,} parameters "
-            f"({self.frozen_share:.1%}), {len(self.batchnorms)} BatchNorms held"
-        )
-        if self.kept_fresh:
-            text += f"; {len(self.kept_fresh)} fresh tensors in them stay trainable"
-        return text
 
 
 def resolve_freeze(model: Any, stage: Stage, fresh: Iterable[str] = (), freeze_fresh: bool = False) -> Freeze:

@@ -4,63 +4,15 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import nn
 
-from frostline.freezing.apply import Freeze
+from frostline.freezing.frozen import Audit, AuditCheck, Freeze
 from frostline.freezing.gradients import GradientNorms, norms_by_layer
-from frostline.freezing.layers import find_layers, layer_index
-
-
-@dataclass(frozen=True)
-class AuditCheck:
-    """One question asked of a run.
-
-    Attributes:
-        name: what was checked.
-        passed: the answer.
-        detail: what was found, in words, with the first offenders by name.
-    """
-
-    name: str
-    passed: bool
-    detail: str
-
-
-@dataclass
-class Audit:
-    """All checks of a run or a stage."""
-
-    checks: list[AuditCheck] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-
-    @property
-    def passed(self) -> bool:
-        """True when every check passed and there was at least one."""
-        return bool(self.checks) and all(check.passed for check in self.checks)
-
-    @property
-    def verdict(self) -> str:
-        """`PASS` or `FAIL`."""
-        return "PASS" if self.passed else "FAIL"
-
-    @property
-    def failures(self) -> list[AuditCheck]:
-        """The checks that failed."""
-        return [check for check in self.checks if not check.passed]
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the audit as plain data for `audit.json`."""
-        checks = [{"name": c.name, "passed": c.passed, "detail": c.detail} for c in self.checks]
-        return {"verdict": self.verdict, "checks": checks, "notes": list(self.notes)}
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> Audit:
-        """Read what `to_dict` gave."""
-        return cls([AuditCheck(**check) for check in values["checks"]], list(values["notes"]))
+from frostline.freezing.layers import find_layers
+from frostline.freezing.selectors import layer_index
 
 
 class FreezeWatch:

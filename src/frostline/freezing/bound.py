@@ -8,51 +8,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from frostline.errors import InputError
-from frostline.freezing.apply import Freeze, freeze_selection, frozen_selection, resolve_freeze
+from frostline.freezing.apply import freeze_selection, frozen_selection, resolve_freeze
+from frostline.freezing.frozen import Decision, EpochSignals, Freeze
 from frostline.freezing.layers import find_layers, is_fixed, layer_roles
 from frostline.freezing.schedules import Adaptive, FreezeOut
-from frostline.freezing.selectors import Selection, describe_indices, select
+from frostline.freezing.selecting import select
+from frostline.freezing.selectors import Selection, describe_indices
 from frostline.freezing.stage import Stage
-
-
-@dataclass(frozen=True)
-class EpochSignals:
-    """What was measured in one finished epoch, by layer index; a layer that did not train is absent.
-
-    Attributes:
-        gradients: mean L2 norm of the gradient over the epoch's optimizer steps.
-        weights: L2 norm of the weights at the end of the epoch.
-        moved: L2 norm of the difference of the weights between the end and the start of the epoch.
-        lr: the share of the first learning rate that the run's schedule stood at.
-    """
-
-    gradients: dict[int, float] = field(default_factory=dict)
-    weights: dict[int, float] = field(default_factory=dict)
-    moved: dict[int, float] = field(default_factory=dict)
-    lr: float = 1.0
-
-
-@dataclass(frozen=True)
-class Decision:
-    """A change between two epochs.
-
-    Attributes:
-        epoch: from 0, the first that it holds for.
-        frozen: layers that freeze.
-        thawed: layers that thaw.
-        why: in words.
-    """
-
-    epoch: int
-    frozen: tuple[int, ...]
-    thawed: tuple[int, ...]
-    why: str
 
 
 class BoundStage:

@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping
 import torch
 from torch import nn
 
-from frostline.freezing.layers import layer_index
+from frostline.freezing.selectors import layer_index
 
 
 class GradientNorms:

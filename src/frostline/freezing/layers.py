@@ -142,11 +142,6 @@ def is_fixed(name: str) -> bool:
     return any(part in FIXED_MODULES for part in name.split("."))
 
 
-def layer_index(name: str) -> int:
-    """Return the layer a dotted name below the layer list belongs to (`23.cv3.0.weight` -> 23)."""
-    return int(name.split(".", 1)[0])
-
-
 def layer_table(model: Any, imgsz: int = 640) -> LayerTable:
     """Measure every layer of a model for an image size.
 

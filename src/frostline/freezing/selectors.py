@@ -1,20 +1,16 @@
-"""Selectors: short strings that pick layers, parsed, then resolved against the layers that a model really has."""
+"""Selectors: short strings that pick layers, and the names and numbers of layers in words. No torch."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
-
-from torch import nn
 
 from frostline.errors import InputError, did_you_mean
-from frostline.freezing.layers import find_layers, layer_roles
 
-_ROLES = ("backbone", "neck", "head")
-_RANGE = re.compile(r"^(\d+)(?:-(\d+))?$")
-_MODULE = re.compile(r"^(\d+)((?:\.\w+)+)$")
+ROLES = ("backbone", "neck", "head")
+RANGE = re.compile(r"^(\d+)(?:-(\d+))?$")
+MODULE = re.compile(r"^(\d+)((?:\.\w+)+)$")
 
 
 @dataclass(frozen=True)
@@ -31,7 +27,7 @@ class Selection:
 
     def __contains__(self, name: str) -> bool:
         """Tell whether a parameter or module, by its dotted name below the layer list, is picked."""
-        if int(name.split(".", 1)[0]) in self.layers:
+        if layer_index(name) in self.layers:
             return True
         return any(name == module or name.startswith(f"{module}.") for module in self.modules)
 
@@ -61,11 +57,11 @@ def check_syntax(selector: str) -> tuple[str, ...]:
         InputError: a term is not an index, a range, a role, `all`, `none` or a module path.
     """
     terms = tuple(term.strip() for term in selector.split(","))
-    words = (*_ROLES, "all", "none")
+    words = (*ROLES, "all", "none")
     for term in terms:
-        if term in words or _MODULE.match(term):
+        if term in words or MODULE.match(term):
             continue
-        span = _RANGE.match(term)
+        span = RANGE.match(term)
         if span is None:
             raise InputError(
                 f"selector '{selector}': cannot read '{term}'{did_you_mean(term, words)}; "
@@ -78,58 +74,9 @@ def check_syntax(selector: str) -> tuple[str, ...]:
     return terms
 
 
-def select(selector: str, model: Any) -> Selection:
-    """Resolve a selector against a model.
-
-    Args:
-        selector: terms joined by commas: `0-2`, `0,4,6`, `backbone`, `neck`, `head`, `all`, `none`, `23.cv3`.
-        model: see `find_layers`.
-
-    Raises:
-        InputError: a term is malformed, out of range or matches nothing; the message lists what exists.
-    """
-    layers = find_layers(model)
-    roles = layer_roles(model)
-    total = len(layers)
-    whole: set[int] = set()
-    modules: list[str] = []
-    for term in check_syntax(selector):
-        if term == "none":
-            continue
-        if term == "all":
-            whole |= set(range(total))
-        elif term in _ROLES:
-            picked = {i for i, role in enumerate(roles) if role == term}
-            if not picked:
-                raise InputError(f"selector '{selector}' matches nothing: this model has no {term} ({total} layers)")
-            whole |= picked
-        elif span := _RANGE.match(term):
-            low, high = int(span[1]), int(span[2] or span[1])
-            if high >= total:
-                raise InputError(f"selector '{selector}': no layer {high}; the model has layers 0 to {total - 1}")
-            whole |= set(range(low, high + 1))
-        else:
-            modules.append(_existing_module(term, selector, layers))
-    return Selection(tuple(sorted(whole)), tuple(m for m in modules if int(m.split(".", 1)[0]) not in whole))
-
-
-def _existing_module(term: str, selector: str, layers: nn.Sequential) -> str:
-    index, path = int(term.split(".", 1)[0]), term.split(".", 1)[1]
-    if index >= len(layers):
-        raise InputError(f"selector '{selector}': no layer {index}; the model has layers 0 to {len(layers) - 1}")
-    module: nn.Module = layers[index]
-    for part in path.split("."):
-        children = dict(module.named_children())
-        if part not in children:
-            here = ", ".join(children) or "no parts"
-            raise InputError(
-                f"selector '{selector}': layer {index} ({type(layers[index]).__name__}) has no '{path}'"
-                f"{did_you_mean(part, children)}; {type(module).__name__} has {here}"
-            )
-        module = children[part]
-    if next(module.parameters(), None) is None:
-        raise InputError(f"selector '{selector}' matches nothing: '{term}' has no parameters")
-    return term
+def layer_index(name: str) -> int:
+    """Return the layer a dotted name below the layer list belongs to (`23.cv3.0.weight` -> 23)."""
+    return int(name.split(".", 1)[0])
 
 
 def describe_indices(indices: Iterable[int]) -> str:

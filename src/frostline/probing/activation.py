@@ -22,7 +22,7 @@ from frostline.datasets import PixelFormat
 from frostline.datasets.exact import to_unit
 from frostline.errors import InputError, did_you_mean
 from frostline.freezing import find_layers, layer_table
-from frostline.freezing.selectors import select
+from frostline.freezing.selecting import select
 from frostline.training.evaluation import NO_TIME_LIMIT
 from frostline.training.images import float32_convolutions
 

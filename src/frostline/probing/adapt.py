@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from frostline.freezing import find_layers
-from frostline.freezing.layers import layer_index
+from frostline.freezing.selectors import layer_index
 from frostline.probing.gradients import hold_statistics
 
 CACHE_BYTES = 2**30

@@ -18,7 +18,7 @@ from frostline.training.arithmetic import choose_arithmetic
 from frostline.training.folding import fused_copy
 from frostline.training.machine import MemoryPeak, hushed, use_all_cores
 from frostline.training.network import follow_freeze, make_cheaper
-from frostline.training.prepare import CheckedData, Prepared, build_model
+from frostline.training.preparing import CheckedData, Prepared, build_model
 from frostline.training.spec import RunSpec
 from frostline.training.teacher import distilling, student_of
 

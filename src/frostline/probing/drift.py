@@ -13,7 +13,7 @@ from torch import nn
 
 from frostline.freezing import find_layers
 from frostline.freezing.apply import BatchNorm
-from frostline.freezing.layers import layer_index
+from frostline.freezing.selectors import layer_index
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,8 @@ from torch import nn
 from frostline.errors import InputError
 from frostline.freezing import find_layers
 from frostline.freezing.apply import BatchNorm
-from frostline.freezing.layers import is_fixed, layer_index
+from frostline.freezing.layers import is_fixed
+from frostline.freezing.selectors import layer_index
 
 Products = NDArray[np.float64]
 _TINY = 1e-30

@@ -20,7 +20,7 @@ from frostline.datasets.exact import to_unit
 from frostline.errors import InputError
 from frostline.training.checkpoints import rounded_imgsz
 from frostline.training.predict_sources import ImageLoader, KnownFormats
-from frostline.training.prepare import CheckedData
+from frostline.training.preparing import CheckedData
 from frostline.training.settings import for_ultralytics
 from frostline.training.spec import RunSpec
 

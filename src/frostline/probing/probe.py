@@ -31,7 +31,7 @@ from frostline.training.images import to_device
 from frostline.training.machine import choose_device, describe_device, hushed, use_all_cores
 from frostline.training.predict_model import run_facts
 from frostline.training.predict_sources import KnownFormats, find_sources
-from frostline.training.prepare import CheckedData, build_model, check_data
+from frostline.training.preparing import CheckedData, build_model, check_data
 from frostline.training.settings import resolve_settings
 from frostline.training.spec import RunSpec, absolute
 

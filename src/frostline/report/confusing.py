@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from frostline.analysis.confusion import BACKGROUND, Confusion
+from frostline.analysis.confusing import BACKGROUND, Confusion
 from frostline.analysis.evidence import Evidence
 from frostline.analysis.panels import Panel
 

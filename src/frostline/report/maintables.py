@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import polars as pl
 
 from frostline.analysis.comparing import SMALL_CLASSES, Comparison
-from frostline.analysis.curves import METRICS
 from frostline.analysis.evidence import Evidence
 from frostline.analysis.findings import pair_frame
+from frostline.analysis.metrics import METRICS
 from frostline.analysis.overfitting import gap_frame
 from frostline.analysis.words import Frames
 from frostline.report.model import Column, Kind, Table

@@ -2,22 +2,6 @@
 
 from __future__ import annotations
 
-from frostline.studies.ablation import ablation, parse_depths, parse_seeds
-from frostline.studies.carrying import StudyOutcome
-from frostline.studies.file import Arm, Hypothesis, StudyFile
-from frostline.studies.planned import PlannedRun
-from frostline.studies.standing import RunState
-from frostline.studies.study import Study
+import lazy_loader
 
-__all__ = [
-    "Arm",
-    "Hypothesis",
-    "PlannedRun",
-    "RunState",
-    "Study",
-    "StudyFile",
-    "StudyOutcome",
-    "ablation",
-    "parse_depths",
-    "parse_seeds",
-]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -11,7 +11,7 @@ from typing import Any
 from frostline.datasets.scenes import render_scenes
 from frostline.freezing import FreezePlan
 from frostline.imaging import convert_folder, parse_isd
-from frostline.studies.ablation import ablation
+from frostline.studies.ablating import ablation
 from frostline.studies.carrying import StudyOutcome
 from frostline.studies.planned import PlannedRun
 from frostline.studies.study import Study

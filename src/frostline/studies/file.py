@@ -8,8 +8,7 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from frostline.analysis import METRICS
-from frostline.analysis.findings import LOWER_IS_BETTER
+from frostline.analysis.metrics import LOWER_IS_BETTER, METRICS
 from frostline.errors import InputError, did_you_mean, first_problem, shown
 from frostline.files import read_yaml
 from frostline.freezing import FreezePlan
@@ -17,10 +16,9 @@ from frostline.studies.executors.choosing import Place
 from frostline.studies.executors.ray import RaySettings
 from frostline.studies.executors.slurmfile import SlurmSettings
 from frostline.studies.sweep import OWN_KEYS, expand
-from frostline.training import resolve_settings
 from frostline.training.pretraining import Pretraining
+from frostline.training.settings import check_weight, check_written_out, resolve_settings
 from frostline.training.spec import absolute, is_folder_name
-from frostline.training.teacher import check_weight
 
 HYPOTHESIS_METRICS = (*METRICS, "AP_small", "AP_medium", "AP_large", *sorted(LOWER_IS_BETTER))
 NO_TEACHER = "none"
@@ -166,13 +164,15 @@ class StudyFile(_Model):
         return self
 
     @classmethod
-    def parse(cls, value: Any, where: str = "study file", base: Path | None = None) -> StudyFile:
+    def parse(cls, value: Any, where: str = "study file", base: Path | None = None, begun: bool = False) -> StudyFile:
         """Read a study from plain data, with sweeps written out and paths, settings and epochs resolved.
 
         Args:
             value: the keys of the attributes, and `sweep`; `train` may hold `preset`. See `sweep.expand`.
             where: named in error messages.
             base: folder that relative paths are tried in first.
+            begun: where every setting is written out, as in the file in a study's own folder, settings and paths were
+                resolved when it began, and are taken as they are.
 
         Raises:
             InputError: an unknown key, a bad value, a bad plan or setting.
@@ -191,19 +191,20 @@ class StudyFile(_Model):
         if not isinstance(train, dict):
             raise InputError(f"{where}: train: expected key: value pairs")
         try:
-            fields["train"] = resolve_settings(train)
+            begun = begun and check_written_out(train)
+            fields["train"] = train if begun else resolve_settings(train)
             arms = fields["arms"].values() if isinstance(fields["arms"], dict) else ()
             taught = any(isinstance(one, dict) and one.get("teacher") for one in (fields, *arms))
             check_weight(fields["train"], taught)
         except InputError as error:
             raise InputError(f"{where}: train: {error}") from error
         epochs = int(fields["train"]["epochs"])
-        fields["arms"] = _arms(fields["arms"], epochs, where, base)
+        fields["arms"] = _arms(fields["arms"], epochs, where, base, begun)
         for key in OWN_KEYS:
             if fields.get(key) is not None:
                 if not isinstance(fields[key], str | Path):
                     raise InputError(f"{where}: {key}: expected a path or a name, got {shown(fields[key])}")
-                fields[key] = absolute(fields[key], base)
+                fields[key] = str(fields[key]) if begun else absolute(fields[key], base)
         fields.setdefault("name", "study")
         try:
             return cls.model_validate(fields)
@@ -211,8 +212,12 @@ class StudyFile(_Model):
             raise InputError(f"{where}: {first_problem(error)}") from error
 
     @classmethod
-    def from_yaml(cls, path: str | Path) -> StudyFile:
+    def from_yaml(cls, path: str | Path, begun: bool = False) -> StudyFile:
         """Read a study file; relative paths in it are tried beside it first, then in the working folder.
+
+        Args:
+            path: the file.
+            begun: see `parse`.
 
         Raises:
             InputError: the file is missing, not YAML, or not a study.
@@ -223,7 +228,7 @@ class StudyFile(_Model):
             if True in value:  # YAML 1.1 reads the bare key `on` as a truth value
                 value["on"] = value.pop(True)
             value.setdefault("name", path.stem)
-        return cls.parse(value, str(path), path.parent.absolute())
+        return cls.parse(value, str(path), path.parent.absolute(), begun)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the study as plain data; `parse` reads it back to an equal study."""
@@ -272,7 +277,7 @@ def read_plans(path: Path, arm: str | None = None) -> tuple[dict[str, FreezePlan
     return ({arm: found[arm]} if arm is not None else found), epochs
 
 
-def _arms(arms: Any, epochs: int, where: str, base: Path | None) -> dict[str, Arm]:
+def _arms(arms: Any, epochs: int, where: str, base: Path | None, begun: bool = False) -> dict[str, Arm]:
     if not isinstance(arms, dict):
         raise InputError(
             f"{where}: arms: expected a name and a plan for each, such as 'freeze_1_to_3: {{freeze: 0-2}}'"
@@ -290,7 +295,7 @@ def _arms(arms: Any, epochs: int, where: str, base: Path | None) -> dict[str, Ar
         for key, path in own.items():
             if not isinstance(path, str):
                 raise InputError(f"{where}: arm {name}: {key}: expected a path, got {shown(path)}")
-            own[key] = path if (key, path) == ("teacher", NO_TEACHER) else absolute(path, base)
+            own[key] = path if begun or (key, path) == ("teacher", NO_TEACHER) else absolute(path, base)
         if pretrain is not None:
             own["pretrain"] = Pretraining.parse(pretrain, f"{where}: arm {name}: pretrain", base)
         found[str(name)] = Arm(plan=plan.with_epochs(epochs), **own)

@@ -1,36 +1,30 @@
-"""A study on disk: its file, its runs, and the loop that carries out what is missing."""
+"""A study on disk: its file, its runs, and where they stand. What carries them out is imported when it is asked to."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
-from contextlib import AbstractContextManager
-from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from frostline.datasets.image_cache import ImageCache
 from frostline.errors import InputError
-from frostline.files import holds_files, read_yaml, write_text
-from frostline.studies.carrying import Carrier, OnRun, StudyOutcome
+from frostline.files import holds_files, read_yaml
 from frostline.studies.claims import Claims
-from frostline.studies.driving import OnLook
-from frostline.studies.elsewhere import run_elsewhere
 from frostline.studies.executors.choosing import Place
 from frostline.studies.file import NO_TEACHER, PLACES, StudyFile
-from frostline.studies.pairing import check_pairing
 from frostline.studies.planned import PlannedRun
-from frostline.studies.pretraining import Pretrainings
 from frostline.studies.standing import RunState, state_of
-from frostline.studies.together import ObserverOf
-from frostline.training import CheckedData, Observer, Prepared, Run, RunSpec, check_data, prepare
-from frostline.training.decoded import keeping_images
-from frostline.training.machine import choose_device, choose_devices, quick_collections
-from frostline.training.pretraining.run import OnStep
-from frostline.training.record import LoggingObserver
-from frostline.training.room import check_disk
+from frostline.training import Run, RunSpec
 from frostline.training.spec import differences
-from frostline.training.start import arithmetic_on
-from frostline.training.tracking import check_tracker
+
+if TYPE_CHECKING:
+    from frostline.studies.carrying import OnRun, StudyOutcome
+    from frostline.studies.driving import OnLook
+    from frostline.studies.pretraining import Pretrainings
+    from frostline.studies.starting import PreparedArms
+    from frostline.studies.together import ObserverOf
+    from frostline.training import Observer
+    from frostline.training.pretraining.run import OnStep
 
 FILE = "study.yaml"
 
@@ -54,7 +48,29 @@ class Study:
         self.folder = Path(folder)
         self.trust = trust
         self.places: dict[str, str] = {}  # copies of datasets on this machine's own disk
-        self.pretrainings = Pretrainings(self.folder.parent / "pretrain")  # beside it: studies share them
+
+    @cached_property
+    def pretrainings(self) -> Pretrainings:
+        """What arms are pretrained on; kept beside the folder, as studies share it."""
+        from frostline.studies.pretraining import Pretrainings
+
+        return Pretrainings(self.folder.parent / "pretrain")
+
+    @classmethod
+    def look(cls, folder: str | Path) -> Study:
+        """Open a study that was begun to see where it stands, not to run it.
+
+        Its training arguments and paths were checked when it began, and are taken as they stand in its folder. Asking
+        Ultralytics about them again would import torch, which takes longer than to read 500 runs. Where they do not
+        stand there whole, it is asked.
+
+        Raises:
+            InputError: no study in this folder, or not one of this version.
+        """
+        path = Path(folder)
+        if not (path / FILE).is_file():
+            raise InputError(f"{path}: no {FILE} in this folder")
+        return cls(StudyFile.from_yaml(path / FILE, begun=True), path)
 
     @classmethod
     def from_yaml(cls, path: str | Path, folder: str | Path | None = None, trust: bool = False) -> Study:
@@ -78,9 +94,10 @@ class Study:
 
     def runs(self) -> list[PlannedRun]:
         """Return every run, all arms of the first seed before the second seed's."""
-        return [self._planned(arm, seed) for seed in self.file.seeds for arm in self.file.arms]
+        return [self.planned(arm, seed) for seed in self.file.seeds for arm in self.file.arms]
 
-    def _planned(self, name: str, seed: int) -> PlannedRun:
+    def planned(self, name: str, seed: int) -> PlannedRun:
+        """Return the run of an arm with a seed."""
         arm = self.file.arms[name]
         teacher = arm.teacher or self.file.teacher
         spec = RunSpec(
@@ -119,9 +136,7 @@ class Study:
                 "choose another --project"
             )
 
-    def prepare(
-        self, on_step: OnStep | None = None, arms: Collection[str] | None = None
-    ) -> dict[str, tuple[PlannedRun, CheckedData, Prepared]]:
+    def prepare(self, on_step: OnStep | None = None, arms: Collection[str] | None = None) -> PreparedArms:
         """Check every arm against model, data and disk before anything is written.
 
         Args:
@@ -134,27 +149,9 @@ class Study:
         Raises:
             InputError: see `training.prepare` and `Pretrainings`; or arms whose datasets do not pair by image name.
         """
-        self.check_folder()
-        data: dict[str, CheckedData] = {}
-        built: dict[Any, Any] = {}
-        found = {}
-        for name in self.file.arms:
-            if arms is not None and name not in arms:
-                continue
-            planned = self._planned(name, self.file.seeds[0])
-            if planned.spec.data not in data:
-                data[planned.spec.data] = check_data(planned.spec.data_file)
-            checked = data[planned.spec.data]
-            try:
-                planned = replace(planned, spec=self.pretrainings.settle(planned.spec, on_step))
-                if not all(self._planned(name, seed).finished for seed in self.file.seeds):
-                    self.pretrainings.check(planned.spec)
-                found[name] = (planned, checked, prepare(planned.spec, checked, self.folder, built))
-            except InputError as error:
-                raise InputError(f"arm {name}: {error}") from error
-        check_pairing(list(data.items()))
-        check_disk(self.folder, sum(p.disk_bytes for _, _, p in found.values()) * len(self.file.seeds))
-        return found
+        from frostline.studies.starting import prepare_study
+
+        return prepare_study(self, on_step, arms)
 
     def run(
         self,
@@ -192,36 +189,12 @@ class Study:
         Raises:
             InputError: see `prepare`; nothing was started then.
         """
-        tracker = self.tracker(track)
-        if tracker in ("wandb", "tensorboard") and together:
-            raise InputError(f"{tracker} has one run open in a process: use either --together or --track {tracker}")
-        place = self.place(on)
-        if ray and place.kind != "ray":
-            raise InputError(f"{', '.join(sorted(ray))}: for runs on a Ray cluster: use it with --on ray")
-        if place.kind != "here":
-            if together:
-                raise InputError("runs train in lockstep in one process: use either --together or --on")
-            return run_elsewhere(
-                self, place, device, observer or LoggingObserver(), on_step=on_step, on_look=on_look, track=tracker,
-                ray=ray, wait=wait,
-            )  # fmt: skip
-        prepared = self.begin(
-            (choose_device if together else choose_devices)(device), on_step, tracked=tracker is not None
-        )
-        carrier = Carrier(
-            self.folder,
-            self.runs(),
-            prepared,
-            self.pretrainings,
-            device,
-            observer or LoggingObserver(),
-            on_run,
-            on_step,
-            track=tracker,
-            experiment=self.file.name,
-        )
-        with quick_collections(), self._images(prepared) as carrier.images:
-            return carrier.together(observer_of) if together else carrier.in_turn()
+        from frostline.studies.starting import run_study
+
+        return run_study(
+            self, device=device, observer=observer, on_run=on_run, on_step=on_step, together=together,
+            observer_of=observer_of, on=on, on_look=on_look, track=track, ray=ray, wait=wait,
+        )  # fmt: skip
 
     def place(self, on: str | None = None) -> Place:
         """Return where the runs are carried out.
@@ -246,11 +219,11 @@ class Study:
         Raises:
             InputError: no such tracker, or it is not installed.
         """
+        from frostline.training.tracking import check_tracker
+
         return check_tracker(self.file.track if track is None else track)
 
-    def begin(
-        self, device: str | None, on_step: OnStep | None = None, tracked: bool = False
-    ) -> dict[str, tuple[PlannedRun, CheckedData, Prepared]]:
+    def begin(self, device: str | None, on_step: OnStep | None = None, tracked: bool = False) -> PreparedArms:
         """Check everything, and write the study's file into its folder.
 
         Args:
@@ -261,15 +234,9 @@ class Study:
         Raises:
             InputError: see `prepare` and `arithmetic_on`. Nothing was written then.
         """
-        prepared = self.prepare(on_step)
-        for planned, _, ready in prepared.values():
-            if device is None:
-                break
-            arithmetic_on(device, planned.spec, ready, tracked=tracked)
-        if not (self.folder / FILE).exists():
-            write_text(self.folder / FILE, self.file.to_yaml())
-        Claims(self.folder).tidy()
-        return prepared
+        from frostline.studies.starting import begin_study
+
+        return begin_study(self, device, on_step, tracked)
 
     def run_one(
         self,
@@ -295,35 +262,9 @@ class Study:
             InputError: see `prepare`; or there is no such run.
             TakenError: another process carries it out.
         """
-        planned = next((one for one in self.runs() if (one.spec.arm, one.spec.seed) == (arm, seed)), None)
-        if planned is None:
-            raise InputError(f"{self.folder}: no run {arm}/seed{seed}")
-        if place_of is not None and not planned.finished:
-            self.places[planned.spec.data] = place_of(planned.spec.data)
-            planned = self._planned(arm, seed)
-        carrier = Carrier(
-            self.folder,
-            [planned],
-            self.prepare(arms=[arm]),
-            self.pretrainings,
-            device,
-            observer or LoggingObserver(),
-            on_run=None,
-            on_step=None,
-            keep_log=False,
-            track=check_tracker(track),
-            experiment=self.file.name,
-        )
-        return carrier.one(planned)
+        from frostline.studies.starting import run_one
 
-    def _images(
-        self, prepared: dict[str, tuple[PlannedRun, CheckedData, Prepared]]
-    ) -> AbstractContextManager[ImageCache | None]:
-        """Keep decoded images for all runs together."""
-        data = {planned.spec.data: ready for planned, _, ready in prepared.values()}.values()
-        largest = max(data, key=lambda ready: ready.images)
-        count = sum(ready.images for ready in data)
-        return keeping_images(self.file.train, self.folder, count, largest.imgsz, largest.pixels)
+        return run_one(self, arm, seed, device=device, observer=observer, track=track, place_of=place_of)
 
     def states(self) -> list[RunState]:
         """Tell where every run stands, from what is on disk."""

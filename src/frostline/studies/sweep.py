@@ -13,7 +13,8 @@ from typing import Any
 from frostline.errors import InputError, did_you_mean, shown
 from frostline.freezing import FreezePlan, Stage
 from frostline.freezing.stage import COUNTS
-from frostline.training import DEFAULTS, plan_name
+from frostline.training.settings import DEFAULTS
+from frostline.training.spec import plan_name
 
 OWN_KEYS = ("data", "model", "weights", "teacher")
 """What an arm may have of its own beside its plan."""

@@ -11,7 +11,7 @@ from frostline.studies.planned import PlannedRun, saved_progress
 from frostline.training import Observer, Run
 from frostline.training.lockstep import Pool, Seat
 from frostline.training.machine import hushed
-from frostline.training.prepare import CheckedData, Prepared, build_model
+from frostline.training.preparing import CheckedData, Prepared, build_model
 from frostline.training.room import free_bytes, held_bytes, step_bytes
 
 ObserverOf = Callable[[PlannedRun], Observer]

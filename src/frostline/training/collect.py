@@ -17,7 +17,7 @@ from frostline.files import write_json, write_text
 from frostline.freezing import Stage
 from frostline.training.evaluation import by_source, evaluate_checkpoint
 from frostline.training.latency import measure_inference
-from frostline.training.prepare import Prepared
+from frostline.training.preparing import Prepared
 from frostline.training.spec import RunSpec, stage_folders
 from frostline.training.stage import StageResult, best_weights, read_stage
 

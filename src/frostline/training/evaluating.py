@@ -17,7 +17,8 @@ from frostline.files import finite, write_json
 from frostline.training.evaluation import by_source, evaluate_checkpoint
 from frostline.training.evaluation_jobs import Asked, Job, choose_folder, find_checkpoints, make_job
 from frostline.training.latency import measure_inference
-from frostline.training.machine import choose_device, describe_device, loader_workers, usable_threads, versions
+from frostline.training.machine import choose_device, describe_device, loader_workers, versions
+from frostline.training.threads import usable_threads
 
 PREDICTIONS = "predictions.parquet"
 

@@ -18,22 +18,15 @@ from frostline.training.collect import collect_stages, measure_run
 from frostline.training.decoded import keeping_images
 from frostline.training.faults import reason_of, stopped
 from frostline.training.lockstep import Seat
-from frostline.training.machine import (
-    MemoryPeak,
-    choose_devices,
-    describe_device,
-    first_device,
-    load_average,
-    usable_threads,
-    versions,
-)
-from frostline.training.prepare import Prepared, check_data, prepare
+from frostline.training.machine import MemoryPeak, choose_devices, describe_device, first_device, load_average, versions
+from frostline.training.preparing import Prepared, check_data, prepare
 from frostline.training.pretraining.cache import Kept
 from frostline.training.record import RECORD, AbandonedError, AuditError, LoggingObserver, Observer, Run
 from frostline.training.resuming import what_happened
 from frostline.training.spec import RunSpec, stage_folders, stage_tag
 from frostline.training.stage import StageResult, StageRun, run_stage
 from frostline.training.start import announce, arithmetic_on, check_folder, check_teacher
+from frostline.training.threads import usable_threads
 from frostline.training.tracking import Track, Tracker, tracked
 
 logger = logging.getLogger(__name__)

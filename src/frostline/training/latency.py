@@ -18,7 +18,8 @@ from ultralytics.utils.patches import imread
 from frostline.datasets import PixelFormat
 from frostline.datasets.exact import read_exact, to_unit
 from frostline.training.evaluation import NO_TIME_LIMIT
-from frostline.training.machine import describe_device, hushed, load_average, usable_threads, use_all_cores
+from frostline.training.machine import describe_device, hushed, load_average, use_all_cores
+from frostline.training.threads import usable_threads
 
 SECONDS = 0.25
 """Time that the measured passes may take together, once there are `LEAST` of them."""

@@ -8,7 +8,7 @@ import os
 import platform
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -17,32 +17,7 @@ import psutil
 import torch
 
 from frostline.errors import InputError
-
-
-def usable_cpus() -> int:
-    """Cores that this process may use, by its affinity (which SLURM and containers set), at least 1."""
-    try:
-        return max(len(os.sched_getaffinity(0)), 1)
-    except AttributeError:  # not on macOS
-        return max(os.cpu_count() or 1, 1)
-
-
-def asked_threads(environment: Mapping[str, str], after_ultralytics: bool) -> int | None:
-    """Return the threads that OMP_NUM_THREADS allows; None where the user set none.
-
-    Args:
-        environment: the process's.
-        after_ultralytics: Ultralytics was imported already. It sets the variable to 1 where it was unset, so that a 1
-            says nothing then.
-    """
-    first = environment.get("OMP_NUM_THREADS", "").split(",")[0].strip()  # a list is one number a nesting level
-    if not first.isdigit() or int(first) < 1 or (after_ultralytics and first == "1"):
-        return None
-    return int(first)
-
-
-ASKED_THREADS = asked_threads(os.environ, "ultralytics" in sys.modules)
-"""As the user started this process: read here, as `frostline.training` imports this before it imports Ultralytics."""
+from frostline.training.threads import lower_workers, usable_cpus, usable_threads
 
 
 def choose_device(device: str | None = None) -> str:
@@ -120,11 +95,6 @@ def _processor() -> str:
     return platform.processor() or platform.machine()
 
 
-def usable_threads(asked: int | None = ASKED_THREADS) -> int:
-    """Return the threads to compute with: one a usable core, or as few as the user's OMP_NUM_THREADS says."""
-    return min(usable_cpus(), asked or usable_cpus())
-
-
 def use_all_cores() -> None:
     """Let torch compute with every core it may use: Ultralytics leaves one out, each time it picks a device."""
     torch.set_num_threads(usable_threads())
@@ -171,11 +141,6 @@ def busy_words(load: float | None, own: float, cores: int) -> str | None:
     if load is None or load - own <= cores:
         return None
     return f"the machine is busy with other work (load {load:.1f} on {cores} cores): epoch seconds will mislead"
-
-
-def lower_workers(workers: int) -> int:
-    """Return loader processes that this machine can feed: at most one for each usable core."""
-    return max(min(workers, usable_cpus()), 0)
 
 
 def loader_workers(workers: Any, device: str) -> int:

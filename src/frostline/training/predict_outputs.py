@@ -17,8 +17,8 @@ from frostline.datasets.rows import Row
 from frostline.errors import InputError
 from frostline.files import holds_files, read_json, write_json, write_text
 from frostline.imaging import write_png8
-from frostline.training.machine import usable_cpus
 from frostline.training.predict_sources import Source
+from frostline.training.threads import usable_cpus
 
 RECORD = "predictions.json"
 _VERSION = 1

@@ -22,7 +22,7 @@ from frostline.datasets.pixel_format import given_format, told_format
 from frostline.errors import InputError, did_you_mean
 from frostline.imaging.batch import reason
 from frostline.imaging.folders import find_images
-from frostline.training.machine import usable_cpus
+from frostline.training.threads import usable_cpus
 
 Batch = tuple[list[str], list[NDArray[Any]], list[PixelFormat]]
 _Read = tuple[NDArray[Any], PixelFormat]

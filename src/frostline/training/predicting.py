@@ -25,7 +25,7 @@ from frostline.training.predict_sources import (
     is_data_yaml,
 )
 from frostline.training.predictor import set_up
-from frostline.training.prepare import describe_pixels, shorten
+from frostline.training.preparing import describe_pixels, shorten
 
 logger = logging.getLogger(__name__)
 

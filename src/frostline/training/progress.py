@@ -8,7 +8,7 @@ from typing import Any
 
 from frostline.files import read_json, write_json
 from frostline.freezing import Audit, Freeze, describe_indices
-from frostline.freezing.bound import Decision, EpochSignals
+from frostline.freezing.frozen import Decision, EpochSignals
 from frostline.training.intervals import Interval
 
 FILE = "progress.json"

@@ -1,4 +1,4 @@
-"""Training one run from Python: what it is called, and everything about it that is checked first."""
+"""Training one run from Python: everything about it that is checked first."""
 
 from __future__ import annotations
 
@@ -9,9 +9,8 @@ from frostline.errors import InputError
 from frostline.freezing import FreezePlan
 from frostline.training.executing import execute
 from frostline.training.record import Observer, Run
-from frostline.training.settings import resolve_settings
-from frostline.training.spec import RunSpec, absolute, is_folder_name
-from frostline.training.teacher import check_weight
+from frostline.training.settings import check_weight, resolve_settings
+from frostline.training.spec import RunSpec, absolute, is_folder_name, plan_name
 from frostline.training.tracking import Track, check_tracker
 
 
@@ -90,20 +89,3 @@ def train(
     tracker = check_tracker(track)
     kept = Track(tracker, Path(project).name or "frostline", arm) if tracker is not None else None
     return execute(spec, Path(project) / arm, device=device, observer=observer, tag=tag, track=kept)
-
-
-def plan_name(plan: FreezePlan) -> str:
-    """Name a plan as an arm: `baseline`, `freeze_1_to_3`, `first_6_only`, or its selectors."""
-    depth = plan.freeze_depth
-    if depth is not None:
-        return f"freeze_1_to_{depth}" if depth else "baseline"
-    if len(plan.stages) > 1:
-        return "stages_" + "_then_".join(_slug(stage.selector.removeprefix("freeze ")) for stage in plan.stages)
-    only = plan.stages[0].train_only
-    if only is not None and only.startswith("0-") and only[2:].isdigit():
-        return f"first_{int(only[2:]) + 1}_only"
-    return _slug(plan.stages[0].selector)
-
-
-def _slug(text: str) -> str:
-    return "".join(c if c.isalnum() or c in "-." else "_" for c in text)

@@ -21,7 +21,8 @@ from frostline.freezing import (
     check_saved,
     find_layers,
 )
-from frostline.freezing.bound import BoundStage, EpochSignals
+from frostline.freezing.bound import BoundStage
+from frostline.freezing.frozen import EpochSignals
 from frostline.freezing.gradients import norms_by_layer
 from frostline.training.checkpoints import read_checkpoint, saved_tensors
 from frostline.training.intervals import interval_of, merge_audits

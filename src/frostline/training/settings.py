@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 
 from frostline.errors import InputError, did_you_mean
-from frostline.training.arithmetic import LEVERS, resolve_levers
+from frostline.training.levers import LEVERS, resolve_levers
 
 DEFAULTS: Mapping[str, Any] = {
     "epochs": 100,
@@ -43,7 +43,7 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
 """Named sets of arguments. `log-chroma`: hue and saturation have no meaning in a chromaticity image."""
 
 OWN = frozenset({*LEVERS, "reference"} - {"channels_last"})
-"""Training arguments that are not Ultralytics': see `training.arithmetic`."""
+"""Training arguments that are not Ultralytics': see `training.levers`."""
 
 _TAKEN: Mapping[str, str] = {
     "freeze": "say what to freeze with --freeze, --train-only or --plan",
@@ -137,6 +137,37 @@ def resolve_settings(given: Mapping[str, Any], preset: str | None = None) -> dic
     except (TypeError, ValueError, SyntaxError, AssertionError) as error:
         raise InputError(" ".join(str(error).split())[:300]) from error
     return settings
+
+
+def check_written_out(train: Mapping[str, Any]) -> bool:
+    """Tell whether settings were resolved before, as in a study's own folder, which holds every one.
+
+    Raises:
+        InputError: they were, and one of the main ones is out of range.
+    """
+    written = all(key in train for key in (*DEFAULTS, *OWN))
+    if written:
+        _check_ranges(train)
+    return written
+
+
+def check_weight(settings: Mapping[str, Any], taught: bool) -> None:
+    """Make sure that `dis`, the weight of the distillation loss, is one, and weighs something.
+
+    Args:
+        settings: the training arguments of a run or a study.
+        taught: whether there is a teacher at all.
+
+    Raises:
+        InputError: `dis` without a teacher, or one that is not above 0.
+    """
+    weight = settings.get("dis")
+    if weight is None:
+        return
+    if not taught:
+        raise InputError("dis: it weighs the distillation loss, and there is no teacher")
+    if not weight > 0:
+        raise InputError(f"dis: expected a number above 0, got {weight!r}: the teacher would teach nothing")
 
 
 def for_ultralytics(settings: Mapping[str, Any]) -> dict[str, Any]:

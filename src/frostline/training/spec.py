@@ -141,3 +141,20 @@ def layers_in_words(indices: tuple[int, ...]) -> str:
     spans = describe_indices([index + 1 for index in indices]).replace("..", "–")
     word = "layer" if len(indices) == 1 else "layers"
     return f"{word} {spans} frozen ({'index' if len(indices) == 1 else 'indices'} {describe_indices(indices)})"
+
+
+def plan_name(plan: FreezePlan) -> str:
+    """Name a plan as an arm: `baseline`, `freeze_1_to_3`, `first_6_only`, or its selectors."""
+    depth = plan.freeze_depth
+    if depth is not None:
+        return f"freeze_1_to_{depth}" if depth else "baseline"
+    if len(plan.stages) > 1:
+        return "stages_" + "_then_".join(_slug(stage.selector.removeprefix("freeze ")) for stage in plan.stages)
+    only = plan.stages[0].train_only
+    if only is not None and only.startswith("0-") and only[2:].isdigit():
+        return f"first_{int(only[2:]) + 1}_only"
+    return _slug(plan.stages[0].selector)
+
+
+def _slug(text: str) -> str:
+    return "".join(c if c.isalnum() or c in "-." else "_" for c in text)

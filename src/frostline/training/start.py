@@ -9,7 +9,7 @@ from frostline.errors import InputError
 from frostline.files import holds_files
 from frostline.training.arithmetic import Arithmetic, choose_arithmetic
 from frostline.training.machine import busy_warning, describe_device, first_device, loader_workers
-from frostline.training.prepare import Prepared, describe_pixels
+from frostline.training.preparing import Prepared, describe_pixels
 from frostline.training.record import RECORD, Observer, Run
 from frostline.training.spec import RunSpec, differences, layers_in_words
 

@@ -111,25 +111,6 @@ def hears_nothing(stage: Stage, freeze: Freeze) -> bool:
     return stage.unfreeze is None and not any(index < freeze.total_layers - 1 for index in freeze.trainable_layers)
 
 
-def check_weight(settings: dict[str, Any], taught: bool) -> None:
-    """Make sure that `dis`, the weight of the distillation loss, is one, and weighs something.
-
-    Args:
-        settings: the training arguments of a run or a study.
-        taught: whether there is a teacher at all.
-
-    Raises:
-        InputError: `dis` without a teacher, or one that is not above 0.
-    """
-    weight = settings.get("dis")
-    if weight is None:
-        return
-    if not taught:
-        raise InputError("dis: it weighs the distillation loss, and there is no teacher")
-    if not weight > 0:
-        raise InputError(f"dis: expected a number above 0, got {weight!r}: the teacher would teach nothing")
-
-
 def distilling(student: nn.Module, teacher: str) -> nn.Module:
     """Put a student and its teacher into Ultralytics' wrapper, as its trainer does.
 

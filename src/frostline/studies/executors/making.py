@@ -14,7 +14,8 @@ from frostline.studies.executors.ray import RayExecutor, RaySettings
 from frostline.studies.executors.slurm import SlurmExecutor
 from frostline.studies.executors.slurmfile import SlurmSettings
 from frostline.studies.executors.slurmscript import check_device, slurm_settings
-from frostline.training.machine import choose_device, usable_cpus
+from frostline.training.machine import choose_device
+from frostline.training.threads import usable_cpus
 
 
 def make_executor(

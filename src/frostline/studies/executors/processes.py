@@ -11,7 +11,7 @@ from collections import deque
 from frostline.errors import InputError
 from frostline.studies.executors.base import ENDED, Executor, Handle, Order, State, reason_of
 from frostline.studies.executors.endings import ending, last_error, words_of
-from frostline.training.machine import usable_threads
+from frostline.training.threads import usable_threads
 
 PATIENCE_SECONDS = 8.0
 """That a run has to stop when it is asked to."""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from frostline.errors import InputError
 from frostline.studies.executors.slurmfile import SlurmSettings
 from frostline.studies.executors.slurmqueue import FOLDER, JobState, QueueError, Submissions
-from frostline.training.machine import ASKED_THREADS
+from frostline.training.threads import ASKED_THREADS
 
 if TYPE_CHECKING:
     from frostline.studies.study import Study

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from frostline.training.pretraining.settings import Pretraining
-from frostline.training.pretraining.start import PretrainError
+import lazy_loader
 
-__all__ = ["PretrainError", "Pretraining"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

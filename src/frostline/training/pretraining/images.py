@@ -26,7 +26,7 @@ from frostline.errors import InputError
 from frostline.imaging import linear_to_srgb, write_png8
 from frostline.imaging.folders import find_images
 from frostline.imaging.srgb import FULL_SCALE
-from frostline.training.machine import usable_cpus
+from frostline.training.threads import usable_cpus
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")

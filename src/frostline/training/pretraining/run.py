@@ -16,13 +16,7 @@ from frostline.datasets import PixelFormat
 from frostline.errors import InputError
 from frostline.files import locked, write_json
 from frostline.freezing import describe_indices
-from frostline.training.machine import (
-    choose_device,
-    describe_device,
-    loader_workers,
-    usable_threads,
-    versions,
-)
+from frostline.training.machine import choose_device, describe_device, loader_workers, versions
 from frostline.training.pretraining import worker
 from frostline.training.pretraining.cache import (
     CHECKPOINT,
@@ -45,6 +39,7 @@ from frostline.training.pretraining.process import LOG, carry_out_job
 from frostline.training.pretraining.settings import Pretraining
 from frostline.training.pretraining.start import Start, finish, open_start, save_start
 from frostline.training.room import check_disk, run_bytes
+from frostline.training.threads import usable_threads
 from frostline.training.vetting import vet_checkpoint
 
 CACHE = Path("runs/pretrain")

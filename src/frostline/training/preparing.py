@@ -32,12 +32,13 @@ from frostline.training.checkpoints import (
     rounded_imgsz,
 )
 from frostline.training.features import check_features
-from frostline.training.machine import hushed, lower_workers
+from frostline.training.machine import hushed
 from frostline.training.modelyaml import building, read_model_yaml
 from frostline.training.room import check_disk, momentum_buffers, run_bytes
 from frostline.training.settings import mosaic_warning
 from frostline.training.spec import RunSpec
 from frostline.training.teacher import hears_nothing, open_teacher
+from frostline.training.threads import lower_workers
 
 logger = logging.getLogger(__name__)
 

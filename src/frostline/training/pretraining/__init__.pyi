@@ -1,0 +1,7 @@
+from .settings import Pretraining
+from .start import PretrainError
+
+__all__ = [
+    "PretrainError",
+    "Pretraining",
+]
