@@ -62,7 +62,7 @@ def test_what_several_gpus_cannot_do_is_one_line(given: dict[str, Any], message:
 
 
 def test_loaders_are_divided(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("frostline.training.machine.usable_cpus", lambda: 6)
+    monkeypatch.setattr("frostline.training.threads.usable_cpus", lambda: 6)
     assert loader_workers(None, "0") == 6 and loader_workers(None, "0,1") == 3 and loader_workers(2, "0,1,2") == 2
     assert loader_workers(8, "0,1,2,3") == 1 and loader_workers(None, "cpu") == 0
 
