@@ -6,6 +6,7 @@ import hashlib
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -20,8 +21,9 @@ from frostline.analysis import RunFolder, RunScorer, read_predictions
 from frostline.analysis.overfitting import TRAIN_PREDICTIONS, GapScorer
 from frostline.cli import app
 from frostline.errors import InputError
+from frostline.training import evaluation
 from frostline.training.evaluating import evaluate
-from frostline.training.evaluation import evaluate_checkpoint
+from frostline.training.evaluation import RecordingValidator, evaluate_checkpoint
 
 pytestmark = pytest.mark.integration
 ANY = {"device": "cpu"}
@@ -66,6 +68,27 @@ def label_some_of_its_own(weights: Path, data: Path) -> None:
             x1, y1, x2, y2 = (row[key] / 64 for key in ("x1", "y1", "x2", "y2"))
             lines.append(f"{row['class_id']} {(x1 + x2) / 2:.6f} {(y1 + y2) / 2:.6f} {x2 - x1:.6f} {y2 - y1:.6f}\n")
         (data.parent / "labels" / "val" / f"val{image}.txt").write_text("".join(lines))
+
+
+@pytest.mark.parametrize(("arguments", "last"), [(None, True), ({"iou": 0.7}, True), ({"channels_last": False}, False)])
+def test_images_are_laid_out_channels_last_unless_the_run_was_trained_otherwise(
+    trained: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch, arguments: dict[str, object] | None, last: bool
+) -> None:
+    seen: list[bool] = []
+
+    class Watching(RecordingValidator):
+        def preprocess(self, batch: dict[str, Any]) -> dict[str, Any]:
+            moved = super().preprocess(batch)
+            seen.append(moved["img"].is_contiguous(memory_format=torch.channels_last))
+            return moved
+
+    monkeypatch.setattr(evaluation, "RecordingValidator", Watching)
+    run, data = trained
+    found = evaluate_checkpoint(
+        run / "weights" / "best.pt", data, imgsz=64, batch=2, device="cpu", folder=run, quiet=True, arguments=arguments
+    )
+    assert seen and set(seen) == {last}
+    assert 0 < found.map50 < 1
 
 
 @pytest.fixture

@@ -152,3 +152,39 @@ def test_an_arm_may_start_from_its_own_weights_or_from_none(tmp_path: Path) -> N
     assert StudyFile.parse(yaml.safe_load(study.file.to_yaml())) == study.file
     with pytest.raises(InputError, match="arm a: model: expected a path"):
         StudyFile.parse({**BASE, "arms": {"a": {"model": 3}}})
+
+
+def begun(folder: Path, **train: object) -> Path:
+    """Write a study's folder as `Study.begin` leaves it, but for what is given."""
+    study = ablation("m.pt", "d.yaml", (3, 5), {"epochs": 12, "lr0": 0.02}, two_stage=True, seeds=(0, 1))
+    values = yaml.safe_load(study.to_yaml())
+    values["train"] |= train
+    folder.mkdir()
+    (folder / "study.yaml").write_text(yaml.safe_dump(values))
+    return folder
+
+
+def test_a_look_at_a_study_finds_the_same_runs_as_opening_it(tmp_path: Path) -> None:
+    folder = begun(tmp_path / "s")
+    looked, opened = Study.look(folder), Study.from_yaml(folder)
+    assert looked.file == opened.file and looked.runs() == opened.runs()
+
+
+def test_a_study_that_is_not_written_out_can_be_looked_at_too(tmp_path: Path) -> None:
+    (tmp_path / "study.yaml").write_text("model: m.pt\ndata: d.yaml\ntrain: {epochs: 4}\nsweep: {freeze: [0, 3]}\n")
+    assert [state.epochs for state in Study.look(tmp_path).states()] == [4, 4]
+
+
+@pytest.mark.parametrize(
+    ("train", "message"),
+    [({"epochs": 0}, "train: epochs: expected"), ({"lr0": "x"}, "train: lr0: expected"),
+     ({"dis": "x"}, "train: dis: it weighs")],
+)  # fmt: skip
+def test_a_look_at_a_damaged_study_is_one_clear_line(tmp_path: Path, train: dict[str, object], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        Study.look(begun(tmp_path / "s", **train))
+
+
+def test_a_folder_without_a_study_cannot_be_looked_at(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"no study\.yaml in this folder"):
+        Study.look(tmp_path)

@@ -166,7 +166,7 @@ def check_weight(settings: Mapping[str, Any], taught: bool) -> None:
         return
     if not taught:
         raise InputError("dis: it weighs the distillation loss, and there is no teacher")
-    if not weight > 0:
+    if not isinstance(weight, int | float) or not weight > 0:
         raise InputError(f"dis: expected a number above 0, got {weight!r}: the teacher would teach nothing")
 
 
