@@ -171,8 +171,10 @@ def test_a_look_at_a_study_finds_the_same_runs_as_opening_it(tmp_path: Path) -> 
 
 
 def test_a_study_that_is_not_written_out_can_be_looked_at_too(tmp_path: Path) -> None:
-    (tmp_path / "study.yaml").write_text("model: m.pt\ndata: d.yaml\ntrain: {epochs: 4}\nsweep: {freeze: [0, 3]}\n")
-    assert [state.epochs for state in Study.look(tmp_path).states()] == [4, 4]
+    (tmp_path / "study.yaml").write_text(
+        "model: m.pt\ndata: d.yaml\ntrain: {epochs: 4}\narms: {a: , b: {freeze: 0-2}}\n"
+    )
+    assert [(state.arm, state.epochs) for state in Study.look(tmp_path).states()] == [("a", 4), ("b", 4)]
 
 
 @pytest.mark.parametrize(
