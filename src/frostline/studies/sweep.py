@@ -187,8 +187,8 @@ def _multiply_plan(
     out: list[tuple[str, str, Any]] = []
     for source, name, given in found:
         arm = {} if given is None else given
-        if not isinstance(arm, dict):
-            out.append((source, name, given))
+        if not isinstance(arm, dict) or ("stages" in arm and _stages(arm) != (arm["stages"] or None)):
+            out.append((source, name, given))  # no plan, which is said where it is read
             continue
         holders = _stages(arm) or [arm]
         taken = _SELECTING if key in _SELECTING else (key,)
