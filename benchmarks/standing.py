@@ -69,12 +69,8 @@ def write_study(folder: Path, runs: int, running: float) -> None:
     asked = folder.with_suffix(".yaml")
     asked.write_text(yaml.safe_dump(study, sort_keys=False))
     begin = "import sys; from frostline.studies import StudyFile; print(StudyFile.from_yaml(sys.argv[1]).to_yaml())"
-    words = [
-        sys.executable,
-        "-c",
-        begin,
-        str(asked),
-    ]  # in a process of its own, as its imports are part of what is timed
+    # In a process of its own: its imports are part of what is timed here.
+    words = [sys.executable, "-c", begin, str(asked)]
     written = subprocess.run(words, check=True, capture_output=True, text=True).stdout
     (folder / "study.yaml").write_text(written)
     for number in range(len(arms) * SEEDS):

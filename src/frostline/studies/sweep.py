@@ -150,6 +150,10 @@ def _stages(arm: Mapping[str, Any]) -> list[dict[str, Any]]:
     return [stage for stage in stages if isinstance(stage, dict)] if isinstance(stages, list) else []
 
 
+def _are_stages(value: Any) -> bool:
+    return _is_list(value) and all(isinstance(stage, dict) for stage in value)
+
+
 def _put(arm: dict[str, Any], place: Place, value: Any) -> None:
     inner: Any = arm
     for part in place[:-1]:
@@ -187,7 +191,7 @@ def _multiply_plan(
     out: list[tuple[str, str, Any]] = []
     for source, name, given in found:
         arm = {} if given is None else given
-        if not isinstance(arm, dict) or ("stages" in arm and _stages(arm) != (arm["stages"] or None)):
+        if not isinstance(arm, dict) or ("stages" in arm and not _are_stages(arm["stages"])):
             out.append((source, name, given))  # no plan, which is said where it is read
             continue
         holders = _stages(arm) or [arm]
